@@ -1,0 +1,80 @@
+"""Schema changes: Alembic revisions for the shared tables, and the declared ones after them.
+
+A resource table is declared, not migrated by hand: `migrate` runs the revisions and then adds
+whatever table, column or index the declared types lack. Row-level security is part of the same
+step, so no table ever exists without it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Table, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateColumn
+
+from fhir_server.definitions.model import Definitions
+from fhir_server.store.pool import APP_ROLE, SETTING
+from fhir_server.store.tables import build_tables
+
+# Without LEAKPROOF the planner may not use the key index beneath row-level security; both
+# operators raise no error that could tell one tenant of another's rows.
+LEAKPROOF = (
+    "ALTER FUNCTION pg_catalog.arraycontains(anyarray, anyarray) LEAKPROOF",
+    "ALTER FUNCTION pg_catalog.arrayoverlap(anyarray, anyarray) LEAKPROOF",
+)
+
+
+def migrate(url: str, definitions: Definitions) -> None:
+    """Brings the database at `url` to the declared schema; idempotent, one migrator at a time."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(7190318)"))
+            _upgrade(connection)
+            _declared(connection, definitions)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _declared(connection: Connection, definitions: Definitions) -> None:
+    tables = build_tables(definitions.types).metadata
+    tables.create_all(connection)
+    for table in tables.sorted_tables:
+        _add_missing(connection, table)
+        _protect(connection, table.name)
+
+
+def _add_missing(connection: Connection, table: Table) -> None:
+    inspector = inspect(connection)
+    present = {column["name"] for column in inspector.get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in present:
+            ddl = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {ddl}"))
+    indexes = {index["name"] for index in inspector.get_indexes(table.name)}
+    for index in table.indexes:
+        if index.name not in indexes:
+            index.create(connection)
+
+
+def _protect(connection: Connection, table: str) -> None:
+    for statement in (
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"DROP POLICY IF EXISTS tenant ON {table}",
+        f"CREATE POLICY tenant ON {table} USING (tenant = current_setting('{SETTING}', true))",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE}",
+    ):
+        connection.execute(text(statement))
+
+

@@ -1,0 +1,73 @@
+"""The connection pool, each connection remembering the tenant it is set to.
+
+Row-level security reads the tenant from a session setting. Setting it on every checkout costs a
+round trip, so a connection keeps its tenant and the pool hands a caller one that is already his
+where it can. A checkout always compares.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+APP_ROLE = "fhir_server_app"
+SETTING = "fhir_server.tenant"
+
+wanted: ContextVar[str] = ContextVar("wanted", default="")
+
+
+class TenantConnection(AsyncConnection[TupleRow]):
+    """A connection and the tenant its session is set to."""
+
+    tenant: str = ""
+
+
+class BodyLoader(Loader):
+    """Stored JSON text as bytes: it is answered as it lies, so it is never parsed here."""
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+async def configure(connection: TenantConnection) -> None:
+    """A fresh connection: autocommit, the role that row-level security binds, body loader."""
+    await connection.set_autocommit(True)
+    await connection.execute(f"SET ROLE {APP_ROLE}")
+    connection.adapters.register_loader("json", BodyLoader)
+    set_json_dumps(orjson.dumps, connection)
+    set_json_loads(orjson.loads, connection)
+
+
+class TenantPool(AsyncConnectionPool[TenantConnection]):
+    """psycopg's pool, preferring a ready connection that is set to the wanted tenant."""
+
+    async def _get_ready_connection(self, timeout: float | None) -> TenantConnection | None:
+        tenant = wanted.get()
+        for ready in self._pool:
+            if ready.tenant == tenant:
+                self._pool.remove(ready)
+                self._pool.appendleft(ready)
+                break
+        return await super()._get_ready_connection(timeout)
+
+
+def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
+    """A pool on `url` of at most `size` connections; waits `timeout` seconds for one."""
+    return TenantPool(
+        url,
+        connection_class=TenantConnection,
+        configure=configure,
+        min_size=min(2, size),
+        max_size=size,
+        timeout=timeout,
+        open=False,
+        name="store",
+        kwargs={"options": "-c statement_timeout=30s -c jit=off"},
+    )

@@ -1,0 +1,109 @@
+"""`session(ctx)`: the only door to the database, always set to the caller's tenant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from fhir_server.context import Context
+from fhir_server.problems import Problem
+from fhir_server.store.pool import SETTING, TenantConnection, TenantPool, wanted
+
+Args = Mapping[str, Any]
+Row = tuple[Any, ...]
+
+SET_TENANT = f"SELECT set_config('{SETTING}', %s, false)"
+
+
+class Session:
+    """Statements of one caller on one connection; each commits by itself unless in
+    `transaction()`."""
+
+    __slots__ = ("_connection", "_cursor")
+
+    def __init__(self, connection: TenantConnection) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    async def fetch(self, sql: str, args: Args | None = None) -> list[Row]:
+        """All rows; `json` columns as bytes."""
+        await self._cursor.execute(cast(LiteralString, sql), args)
+        return await self._cursor.fetchall()
+
+    async def execute(self, sql: str, args: Args | None = None) -> int:
+        """The number of rows the statement touched."""
+        await self._cursor.execute(cast(LiteralString, sql), args)
+        return self._cursor.rowcount
+
+    async def execute_all(self, statements: Sequence[tuple[str, Args]]) -> list[int]:
+        """Row counts of several statements, sent without waiting between them."""
+        async with self._connection.pipeline():
+            cursors = [await self._sent(sql, args) for sql, args in statements]
+        return [cursor.rowcount for cursor in cursors]
+
+    async def _sent(self, sql: str, args: Args) -> psycopg.AsyncCursor[Row]:
+        cursor = self._connection.cursor()
+        await cursor.execute(cast(LiteralString, sql), args)
+        return cursor
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """All statements inside commit together, or none does."""
+        async with self._connection.transaction():
+            yield
+
+
+class Sessions:
+    """Hands out sessions from the pool."""
+
+    def __init__(self, pool: TenantPool) -> None:
+        self._pool = pool
+
+    async def open(self) -> None:
+        """Connects; raises psycopg_pool.PoolTimeout when the database does not answer."""
+        await self._pool.open(wait=True)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def session(self, ctx: Context) -> AsyncIterator[Session]:
+        """A session set to `ctx.tenant`; 503 when the database cannot be had."""
+        connection = await self._checkout(ctx.tenant)
+        try:
+            yield Session(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise _unavailable() from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _checkout(self, tenant: str) -> TenantConnection:
+        wanted.set(tenant)
+        try:
+            connection = await self._pool.getconn()
+        except (PoolTimeout, TooManyRequests, PoolClosed) as error:
+            raise _unavailable() from error
+        if connection.tenant != tenant:
+            await self._set_tenant(connection, tenant)
+        return connection
+
+    async def _set_tenant(self, connection: TenantConnection, tenant: str) -> None:
+        # Forgotten first: a failure midway must not leave the old tenant remembered as right.
+        connection.tenant = ""
+        try:
+            await connection.execute(SET_TENANT, (tenant,))
+        except BaseException as error:
+            await self._pool.putconn(connection)
+            if isinstance(error, psycopg.Error):
+                raise _unavailable() from error
+            raise
+        connection.tenant = tenant
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "transient", "the database cannot be reached at the moment")

@@ -1,0 +1,202 @@
+"""The tables: one per resource type for current rows, and the shared ones beside them.
+
+Layout of a resource table: the stored JSON text (type json keeps it verbatim), the hashed (parameter, value) keys of every
+equality parameter, sort values, and a typed column for each hot parameter that capability/
+declares. Tenant row-level security restricts every table (see migrations/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+
+from fhir_server.definitions.model import HotIndex, SearchParameter, ServedType
+
+Instant = DateTime(timezone=True)
+# Byte order, so that prefixes become ranges that a B-tree serves.
+Bytewise = Text(collation="C")
+
+
+def column_name(code: str) -> str:
+    """`part-of` → `p_part_of`."""
+    return "p_" + code.replace("-", "_").lstrip("_")
+
+
+def table_name(resource_type: str) -> str:
+    """`CareTeam` → `careteam`."""
+    return resource_type.lower()
+
+
+def hot_columns(parameter: SearchParameter) -> Iterator[Column[object]]:
+    """The typed columns of a hot parameter: one for a reference, low and high for a date."""
+    name = column_name(parameter.code)
+    if parameter.type == "date":
+        yield Column(name, Instant)
+        yield Column(name + "_high", Instant)
+    else:
+        yield Column(name, Bytewise)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTables:
+    """`current` rows of a type and `values`: its ordered (non-equality) search values."""
+
+    current: Table
+    values: Table
+
+
+def _current(metadata: MetaData, served: ServedType) -> Table:
+    name = table_name(served.name)
+    hot = [column for parameter in served.hot for column in hot_columns(parameter)]
+    return Table(
+        name,
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("id", Bytewise, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("updated", Instant, nullable=False),
+        Column("body", JSON, nullable=False),
+        Column("keys", ARRAY(BigInteger), nullable=False),
+        Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
+        *hot,
+        PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
+        Index(f"{name}_updated", "tenant", "updated", "id"),
+        Index(f"{name}_keys", "keys", postgresql_using="gin"),
+        *(_hot_index(name, served, index) for index in served.indexes),
+    )
+
+
+def _hot_index(table: str, served: ServedType, index: HotIndex) -> Index:
+    columns = ", ".join(
+        column_name(code) + (" DESC NULLS LAST" if descending else "")
+        for code, descending in index.columns
+    )
+    label = "_".join(column_name(code)[2:] for code, _ in index.columns)
+    last = "id DESC" if index.columns[-1][1] else "id"
+    return Index(f"{table}_{label}", text("tenant"), *map(text, [*columns.split(", "), last]))
+
+
+def _values(metadata: MetaData, served: ServedType) -> Table:
+    name = table_name(served.name) + "_value"
+    return Table(
+        name,
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("id", Bytewise, nullable=False),
+        Column("param", Text, nullable=False),
+        Column("norm", Bytewise),
+        Column("exact", Bytewise),
+        Column("low", Numeric),
+        Column("high", Numeric),
+        Column("since", Instant),
+        Column("until", Instant),
+        Column("unit", Text),
+        Index(f"{name}_owner", "tenant", "id"),
+        Index(f"{name}_norm", "tenant", "param", "norm", postgresql_where=text("norm IS NOT NULL")),
+        Index(f"{name}_low", "tenant", "param", "low", postgresql_where=text("low IS NOT NULL")),
+        Index(
+            f"{name}_since", "tenant", "param", "since", postgresql_where=text("since IS NOT NULL")
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Every table of the store; `resources` by type name."""
+
+    metadata: MetaData
+    resources: Mapping[str, ResourceTables]
+    history: Table
+    outbox: Table
+    idempotency: Table
+    tenant: Table
+
+
+def _history(metadata: MetaData) -> Table:
+    """Superseded and deleted versions; the current one stays in its own table."""
+    return Table(
+        "history",
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("id", Bytewise, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("updated", Instant, nullable=False),
+        Column("body", JSON, comment="null in the version that says it was deleted"),
+        PrimaryKeyConstraint("tenant", "type", "id", "version", name="history_pk"),
+        Index("history_updated", "tenant", "type", "updated"),
+    )
+
+
+def _outbox(metadata: MetaData) -> Table:
+    return Table(
+        "outbox",
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("seq", BigInteger, Identity(always=True), nullable=False),
+        Column("id", Text, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("subject", Text, nullable=False, comment="the aggregate, as Type/id"),
+        Column("time", Instant, nullable=False),
+        Column("data", JSONB, nullable=False),
+        PrimaryKeyConstraint("tenant", "seq", name="outbox_pk"),
+    )
+
+
+def _idempotency(metadata: MetaData) -> Table:
+    return Table(
+        "idempotency",
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("caller", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("fingerprint", Text, nullable=False),
+        Column("status", SmallInteger, nullable=False),
+        Column("headers", JSONB, nullable=False),
+        Column("answer", JSON, nullable=False),
+        Column("created", Instant, nullable=False),
+        PrimaryKeyConstraint("tenant", "caller", "key", name="idempotency_pk"),
+        Index("idempotency_created", "created"),
+    )
+
+
+def _tenant(metadata: MetaData) -> Table:
+    return Table(
+        "tenant",
+        metadata,
+        Column("tenant", Text, primary_key=True),
+        Column("modules", ARRAY(Text), nullable=False),
+    )
+
+
+def build_tables(types: Mapping[str, ServedType]) -> Tables:
+    """SQLAlchemy tables for the served `types`."""
+    metadata = MetaData()
+    return Tables(
+        metadata,
+        {
+            name: ResourceTables(_current(metadata, served), _values(metadata, served))
+            for name, served in types.items()
+        },
+        _history(metadata),
+        _outbox(metadata),
+        _idempotency(metadata),
+        _tenant(metadata),
+    )
