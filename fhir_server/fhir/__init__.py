@@ -1,0 +1,1 @@
+"""FHIR as plain values: no I/O, no framework, nothing that knows this server."""

@@ -1,0 +1,48 @@
+"""What a reference's text points at.
+
+https://hl7.org/fhir/R4/references.html#literal
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_REST = re.compile(
+    r"(?:(?P<base>https?://[^\s?#]+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
+    r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?(?P<fragment>#\S+)?"
+)
+
+
+class Reference(NamedTuple):
+    """`Type/id` on this server has no `url`; anything else is known by `url` or `fragment`."""
+
+    type: str | None = None
+    id: str | None = None
+    version: str | None = None
+    url: str | None = None
+    fragment: str | None = None
+
+    @property
+    def local(self) -> str | None:
+        """`Type/id` when it names a resource of this server, else None."""
+        return f"{self.type}/{self.id}" if self.id and self.url is None else None
+
+
+def parse(text: str, base: str | None = None) -> Reference:
+    """Read any reference text; never fails: what is not RESTful keeps its text as `url`.
+
+    An absolute URL under `base` (this server) is read as the relative one. A foreign RESTful
+    URL keeps `url` and also tells `type` and `id`.
+    """
+    if text.startswith("#"):
+        return Reference(fragment=text[1:])
+    found = _REST.fullmatch(text)
+    if found is None:
+        return Reference(url=text)
+    own = found["base"] is None or (base is not None and found["base"] == base.rstrip("/"))
+    fragment = found["fragment"]
+    return Reference(
+        found["type"], found["id"], found["version"],
+        None if own else text, fragment[1:] if fragment else None,
+    )  # fmt: skip
