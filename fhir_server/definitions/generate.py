@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fhir_server.definitions.extract import package, search
+from fhir_server.definitions.extract import package, profiles, search, structures, terminology
 from fhir_server.definitions.facts import FOLDER, SERVED_TYPES
 
 
@@ -32,6 +32,22 @@ def tables() -> Iterator[tuple[str, str]]:
     yield "search-parameters.json", text(parameters)
     yield "compartments.json", text(search.compartments(source, SERVED_TYPES))
     yield "resource-types.json", text(resources)
+    types = structures.structures(source)
+    for name, structure in types.items():
+        yield f"structures/{name}.json", text(structure)
+    extra = profiles.profiles(source)
+    yield "profiles.json", text(extra, 1)
+    bound = [*_bound(e for s in types.values() for e in s["elements"].values())]
+    bound += _bound(e for p in extra.values() for e in p["element"])
+    yield "value-sets.json", text(terminology.value_sets(source, bound), 1)
+
+
+def _bound(elements: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for element in elements:
+        binding = element.get("binding")
+        if binding:
+            url = binding if isinstance(binding, str) else binding["valueSet"]
+            yield url.partition("|")[0]
 
 
 def resource_types(source: package.Package) -> list[str]:
