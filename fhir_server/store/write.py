@@ -1,0 +1,346 @@
+"""The one writing statement: resource, superseded version, search columns, events, idempotent
+answer, all guarded by the versions the decision was made on.
+
+A decision is taken on rows read without a lock. The statement that writes it locks those rows
+(FOR SHARE) and checks that they still are the versions that were read; where one is not, nothing
+is written and the pipeline decides anew. So the common write is two round trips and one commit,
+and no rule can be passed by a race. The statement's text depends only on its shape (type, kind,
+which parts it has) and is compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.sql.expression import Executable
+
+from fhir_server.store.index import IndexRow
+from fhir_server.store.stored import Stored
+from fhir_server.store.tables import ResourceTables, Tables
+
+Kind = Literal["create", "update", "delete"]
+VALUE_COLUMNS = ("param", "norm", "exact", "low", "high", "since", "until", "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One version to write: `base` is the version it supersedes, None where there is none."""
+
+    kind: Kind
+    stored: Stored
+    row: IndexRow | None
+    base: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A row the decision rests on: it must still have this version at commit."""
+
+    type: str
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One event; `subject` is the aggregate as Type/id; `data` carries no patient data."""
+
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An idempotency row: the answer to give again to the same caller, key and fingerprint."""
+
+    caller: str
+    key: str
+    fingerprint: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a writing statement's text depends on."""
+
+    type: str
+    kind: Kind
+    guards: tuple[str, ...]
+    values: bool
+    events: bool
+    answer: bool
+
+
+class Writer:
+    """Compiles and fills writing statements."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._sql = lru_cache(maxsize=1024)(self._compile)
+
+    def statement(
+        self,
+        tenant: str,
+        change: Change,
+        guards: Sequence[Guard],
+        events: Sequence[OutboxEvent],
+        answer: KeptAnswer | None,
+    ) -> tuple[str, dict[str, Any]]:
+        """SQL and arguments; the statement yields one row when it wrote, none when a guard or
+        base version no longer holds."""
+        shape = Shape(
+            change.stored.type,
+            change.kind,
+            tuple(guard.type for guard in guards),
+            bool(change.row and change.row.values),
+            bool(events),
+            answer is not None,
+        )
+        args: dict[str, Any] = {"tenant": tenant, "now": change.stored.updated}
+        args |= _resource_args(change)
+        for n, guard in enumerate(guards):
+            args[f"guard{n}_id"], args[f"guard{n}_version"] = guard.id, guard.version
+        if events:
+            args |= _event_args(events)
+        if answer:
+            args |= _answer_args(answer)
+        return self._sql(shape), args
+
+    def _compile(self, shape: Shape) -> str:
+        guards = [
+            self._guard(n, resource_type).cte(f"guard{n}")
+            for n, resource_type in enumerate(shape.guards)
+        ]
+        held = and_(*(exists(select(guard.c.id)) for guard in guards)) if guards else literal(True)
+        written, others = self._resource(shape, held)
+        parts = [*others, *self._beside(shape, written)]
+        return _text(select(written.c.id).add_cte(*guards, *parts))
+
+    def _guard(self, n: int, resource_type: str) -> Any:
+        table = self._tables.resources[resource_type].current
+        return (
+            select(table.c.id)
+            .where(
+                table.c.id == bindparam(f"guard{n}_id", type_=Text),
+                table.c.version == bindparam(f"guard{n}_version"),
+            )
+            .with_for_update(read=True)
+        )
+
+    def _resource(self, shape: Shape, held: ColumnElement[bool]) -> tuple[CTE, list[CTE]]:
+        tables = self._tables.resources[shape.type]
+        if shape.kind == "create":
+            written = _insert(tables.current, held)
+            return written, [_insert_values(tables, written)] if shape.values else []
+        old = _old(tables.current, held)
+        history = _supersede(self._tables.history, shape.type, old)
+        if shape.kind == "delete":
+            written = _delete(tables.current, old)
+            return written, [history, _tombstone(self._tables.history, shape.type, old)] + [
+                _clear_values(tables, old)
+            ]
+        written = _update(tables.current, old)
+        values = [_insert_values(tables, written)] if shape.values else []
+        return written, [history, _clear_values(tables, old), *values]
+
+    def _beside(self, shape: Shape, written: CTE) -> list[CTE]:
+        parts = []
+        if shape.events:
+            parts.append(_insert_events(self._tables.outbox, written))
+        if shape.answer:
+            parts.append(_insert_answer(self._tables.idempotency, written))
+        return parts
+
+
+def _text(statement: Executable) -> str:
+    return str(statement.compile(dialect=_DIALECT))
+
+
+_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+
+
+def _written_columns(table: Table) -> list[str]:
+    return [c.name for c in table.columns if c.name not in ("tenant",)]
+
+
+def _parameter(table: Table, name: str) -> ColumnElement[Any]:
+    return cast(bindparam(f"r_{name}"), table.c[name].type).label(name)
+
+
+def _insert(table: Table, held: ColumnElement[bool]) -> CTE:
+    names = _written_columns(table)
+    source = select(
+        cast(bindparam("tenant"), Text), *(_parameter(table, name) for name in names)
+    ).where(held)
+    return (
+        insert(table).from_select(["tenant", *names], source).returning(table.c.id).cte("written")
+    )
+
+
+def _old(table: Table, held: ColumnElement[bool]) -> CTE:
+    return (
+        select(table.c.id, table.c.version, table.c.updated, table.c.body)
+        .where(
+            table.c.id == bindparam("r_id", type_=Text),
+            table.c.version == bindparam("base"),
+            held,
+        )
+        .with_for_update()
+        .cte("old")
+    )
+
+
+def _supersede(history: Table, resource_type: str, old: CTE) -> CTE:
+    source = select(
+        cast(bindparam("tenant"), Text),
+        literal(resource_type, literal_execute=True),
+        old.c.id,
+        old.c.version,
+        old.c.updated,
+        old.c.body,
+    )
+    names = ["tenant", "type", "id", "version", "updated", "body"]
+    return insert(history).from_select(names, source).cte("superseded")
+
+
+def _tombstone(history: Table, resource_type: str, old: CTE) -> CTE:
+    source = select(
+        cast(bindparam("tenant"), Text),
+        literal(resource_type, literal_execute=True),
+        old.c.id,
+        old.c.version + 1,
+        bindparam("now", type_=history.c.updated.type),
+    )
+    names = ["tenant", "type", "id", "version", "updated"]
+    return insert(history).from_select(names, source).cte("tombstone")
+
+
+def _update(table: Table, old: CTE) -> CTE:
+    names = [name for name in _written_columns(table) if name != "id"]
+    return (
+        update(table)
+        .values({name: _parameter(table, name) for name in names})
+        .where(table.c.id == old.c.id)
+        .returning(table.c.id)
+        .cte("written")
+    )
+
+
+def _delete(table: Table, old: CTE) -> CTE:
+    return delete(table).where(table.c.id == old.c.id).returning(table.c.id).cte("written")
+
+
+def _clear_values(tables: ResourceTables, old: CTE) -> CTE:
+    return delete(tables.values).where(tables.values.c.id == old.c.id).cte("cleared")
+
+
+def _insert_values(tables: ResourceTables, written: CTE) -> CTE:
+    table = tables.values
+    arrays = [
+        cast(bindparam(f"v_{name}"), ARRAY(table.c[name].type)) for name in VALUE_COLUMNS
+    ]
+    rows = func.unnest(*arrays).table_valued(*VALUE_COLUMNS, name="value_rows")
+    source = select(
+        cast(bindparam("tenant"), Text),
+        written.c.id,
+        *(rows.c[name] for name in VALUE_COLUMNS),
+    ).select_from(written, rows)
+    return insert(table).from_select(["tenant", "id", *VALUE_COLUMNS], source).cte("indexed")
+
+
+def _insert_events(outbox: Table, written: CTE) -> CTE:
+    names = ("id", "type", "subject", "data")
+    arrays = [cast(bindparam(f"e_{name}"), ARRAY(Text)) for name in names]
+    rows = func.unnest(*arrays).table_valued(*names, name="event_rows")
+    source = select(
+        cast(bindparam("tenant"), Text),
+        rows.c.id,
+        rows.c.type,
+        rows.c.subject,
+        bindparam("now", type_=outbox.c.time.type),
+        cast(rows.c.data, JSONB),
+    ).select_from(written, rows)
+    return (
+        insert(outbox)
+        .from_select(["tenant", "id", "type", "subject", "time", "data"], source)
+        .cte("announced")
+    )
+
+
+def _insert_answer(idempotency: Table, written: CTE) -> CTE:
+    names = ("caller", "key", "fingerprint", "status", "headers", "answer")
+    source = select(
+        cast(bindparam("tenant"), Text),
+        *(cast(bindparam(f"i_{name}"), idempotency.c[name].type) for name in names),
+        bindparam("now", type_=idempotency.c.created.type),
+    ).select_from(written)
+    return insert(idempotency).from_select(["tenant", *names, "created"], source).cte("answered")
+
+
+def _resource_args(change: Change) -> dict[str, Any]:
+    stored = change.stored
+    args: dict[str, Any] = {"r_id": stored.id, "base": change.base}
+    if change.row is None:
+        return args
+    args |= {
+        "r_version": stored.version,
+        "r_updated": stored.updated,
+        "r_body": stored.body.decode(),
+        "r_keys": change.row.keys,
+        "r_sorts": orjson.dumps(change.row.sorts).decode(),
+    }
+    args |= {f"r_{name}": value for name, value in change.row.hot.items()}
+    if change.row.values:
+        for name in VALUE_COLUMNS:
+            args[f"v_{name}"] = [getattr(value, name) for value in change.row.values]
+    return args
+
+
+def _event_args(events: Sequence[OutboxEvent]) -> dict[str, Any]:
+    return {
+        "e_id": [event.id for event in events],
+        "e_type": [event.type for event in events],
+        "e_subject": [event.subject for event in events],
+        "e_data": [orjson.dumps(event.data).decode() for event in events],
+    }
+
+
+def _answer_args(answer: KeptAnswer) -> dict[str, Any]:
+    return {
+        "i_caller": answer.caller,
+        "i_key": answer.key,
+        "i_fingerprint": answer.fingerprint,
+        "i_status": answer.status,
+        "i_headers": orjson.dumps(dict(answer.headers)).decode(),
+        "i_answer": answer.body.decode(),
+    }
