@@ -1,0 +1,51 @@
+# `make run` and `make test` do all their own set-up. Needs: make, Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: .venv/.installed ## the server on http://127.0.0.1:8000 with its own PostgreSQL and demo data
+	@$(BIN)/fhir-server serve --demo
+
+test: .venv/.dev ## every test
+	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: .venv/.dev ## format, lint, types, imports, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m fhir_server.definitions.generate --check
+	@$(BIN)/python -m tests.support.reference --check
+
+format: .venv/.dev ## rewrites the code in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: .venv/.dev ## rewrites the generated reference pages in docs/
+	@$(BIN)/python -m tests.support.reference
+
+bench: .venv/.dev ## speed against a bare floor; raw runs go to bench/results/
+	@$(BIN)/python -m bench
+
+fuzz: .venv/.dev ## the property tests, long
+	@$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile fuzz
+
+clean: ## removes what was built and installed here; keeps data/
+	@rm -rf .venv build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@sh .ci/venv $(PYTHON)
+
+.venv/.installed: .venv/bin/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.dev: .venv/bin/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/.installed
+
+.PHONY: help run test check format docs bench fuzz clean
