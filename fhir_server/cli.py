@@ -1,0 +1,128 @@
+"""The `fhir-server` command line. Each command imports what it runs, so `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+
+from fhir_server import __version__
+from fhir_server.settings import Settings
+
+Command = Callable[[Settings, argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it did its work, 1 when not, 2 for a wrong command line."""
+    asked = parser().parse_args(arguments)
+    command: Command = asked.command
+    try:
+        command(Settings(), asked)
+    except ValidationError as error:
+        return _failed("\n".join(_setting_fault(e["loc"], e["msg"]) for e in error.errors()))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if asked.traceback:
+            raise
+        return _failed(str(error) or type(error).__name__)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; docs/cli.md is generated from it."""
+    root = argparse.ArgumentParser("fhir-server", description="A FHIR-native facade server.")
+    root.add_argument("--version", action="version", version=__version__)
+    root.add_argument("--traceback", action="store_true", help="show where a failure came from")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    _add(commands, "serve", serve, "serve both faces").add_argument(
+        "--demo", action="store_true", help="load the demo data first, and greet with a token"
+    )
+    _add(commands, "migrate", migrate, "bring the database to the declared schema")
+    _add(commands, "demo", demo, "load the demo data; again is harmless")
+    _add(commands, "check", check, "report every error in the declared folders")
+    _token_options(_add(commands, "token", token, "make a token with the local development key"))
+    return root
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Command,
+    words: str,
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    added.set_defaults(command=command)
+    return added
+
+
+def _token_options(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--tenant", required=True, help="claim tid")
+    added.add_argument("--sub", required=True, help="who: usr_X, pat_X or rel_X")
+    added.add_argument("--role", action="append", default=[], help="may be given again")
+    added.add_argument("--scope", default="", help="separated by blanks")
+    added.add_argument("--patient", help="the patient in context: pat_X")
+    added.add_argument("--module", action="append", default=[], help="licence; may be given again")
+    added.add_argument("--ttl", type=int, default=3600, help="seconds (3600)")
+
+
+def serve(settings: Settings, asked: argparse.Namespace) -> None:
+    from fhir_server.serving import serve
+
+    serve(settings, demo=asked.demo)
+
+
+def migrate(settings: Settings, _: argparse.Namespace) -> None:
+    from fhir_server.database import migrated
+
+    with migrated(settings):
+        print("The database is up to date.")
+
+
+def demo(settings: Settings, _: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import migrated
+    from fhir_server.demo import load
+
+    with migrated(settings) as ready:
+        asyncio.run(load(ready))
+        print("The demo data is there.")
+
+
+def check(_: Settings, __: argparse.Namespace) -> None:
+    from fhir_server.declared import declared_root
+    from fhir_server.definitions.facts import load_facts
+    from fhir_server.definitions.loader import load_definitions
+
+    definitions = load_definitions(declared_root(), load_facts())
+    print(f"{len(definitions.types)} resource types, {len(definitions.profiles)} profiles: good.")
+
+
+def token(settings: Settings, asked: argparse.Namespace) -> None:
+    from fhir_server.http.auth import mint
+
+    print(
+        mint(
+            settings,
+            tenant=asked.tenant,
+            sub=asked.sub,
+            roles=asked.role,
+            scope=asked.scope,
+            patient=asked.patient,
+            modules=asked.module,
+            ttl=asked.ttl,
+        )
+    )
+
+
+def _failed(words: str) -> int:
+    print(f"fhir-server: {words}", file=sys.stderr)
+    return 1
+
+
+def _setting_fault(location: tuple[int | str, ...], message: str) -> str:
+    name = "_".join(map(str, location)).upper() or "SETTINGS"
+    return f"{name.removeprefix('FHIR_SERVER_')}: {message.removeprefix('Value error, ')}"
