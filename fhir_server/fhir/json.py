@@ -1,8 +1,9 @@
 """JSON in and out, as strict as stored clinical data deserves and as fast as orjson.
 
 orjson keeps the last of two equal keys and forgets how a decimal was written. Writing the parsed
-tree again shows both at C speed: a dropped key leaves fewer `":` than the source has, and a
-float is visible in the compact text. Only then a second, slower parse looks at the details.
+tree again shows both at C speed: without white space it equals the source unless a key was
+dropped, a decimal reformatted or an escape resolved. Only a text where that is in doubt is
+parsed a second, slower time that looks at the details.
 https://hl7.org/fhir/R4/json.html
 """
 
@@ -17,9 +18,11 @@ import orjson
 from fhir_server.problems import Problem
 
 _BOM = b"\xef\xbb\xbf"
-# A space before a colon or an escaped quote or colon would upset the count of `":`.
-_UNCOUNTABLE = (b" :", b"\n:", b"\t:", b"\r:", b"\\u00")
-_DECIMAL = re.compile(rb'":(?:-?\d+[.eE]|\[+-?\d)')
+_SPACE = b" \n\r\t"
+_KEY_END = b'":'
+# NUL, and a quote or a colon in disguise, which would upset the count of `":`.
+_ESCAPED_ASCII = b"\\u00"
+_DECIMAL = re.compile(rb'":(?:-?\d+[.eE]|\[[-\d])')
 _INT64 = range(-(2**63), 2**63)
 _SHOWN_KEY = 64
 
@@ -47,16 +50,16 @@ def parse(data: bytes, max_depth: int = 64) -> dict[str, Any]:
         data = data[len(_BOM) :]
     try:
         tree = orjson.loads(data)
-        compact = orjson.dumps(tree)
+        shown = orjson.dumps(tree, option=orjson.OPT_INDENT_2)
     except orjson.JSONDecodeError as error:
         raise Problem(400, "structure", f"The body is not JSON: {error}") from None
     except orjson.JSONEncodeError:
         raise _too_deep(max_depth) from None
     if type(tree) is not dict:
         raise Problem(400, "structure", "The body is not a JSON object")
-    if compact.count(b"{") + compact.count(b"[") > max_depth:
-        _check_depth(tree, max_depth)
-    if _suspicious(data, compact):
+    if b"\n" + b"  " * (max_depth + 1) in shown:
+        raise _too_deep(max_depth)
+    if _doubtful(data, shown.translate(None, _SPACE)):
         return _parse_strictly(data)
     return tree
 
@@ -72,20 +75,14 @@ def _default(value: object) -> orjson.Fragment:
     raise TypeError(type(value).__name__)
 
 
-def _suspicious(data: bytes, compact: bytes) -> bool:
-    if _DECIMAL.search(compact):
+def _doubtful(data: bytes, written: bytes) -> bool:
+    """Whether the tree `written` without white space may have lost something of `data`."""
+    bare = data.translate(None, _SPACE)
+    if b"\\" in data and _ESCAPED_ASCII in data:
         return True
-    if data == compact:
-        return b"\\u00" in data
-    if data.count(b'":') != compact.count(b'":'):
+    if bare != written and bare.count(_KEY_END) != written.count(_KEY_END):
         return True
-    return any(mark in data for mark in _UNCOUNTABLE)
-
-
-def _check_depth(tree: dict[str, Any], max_depth: int) -> None:
-    indented = orjson.dumps(tree, option=orjson.OPT_INDENT_2)
-    if b"\n" + b"  " * (max_depth + 1) in indented:
-        raise _too_deep(max_depth)
+    return _DECIMAL.search(written) is not None
 
 
 def _too_deep(max_depth: int) -> Problem:

@@ -1,20 +1,74 @@
-"""fhirpathpy, with what it lacks: hasValue(), and a trace() that does not print."""
+"""fhirpathpy, with what it lacks: hasValue(), resolve(), htmlChecks(), a silent trace()."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import fhirpathpy
+from fhirpathpy.engine.nodes import ResourceNode
 from fhirpathpy.models import models
+
+from fhir_server.fhir.path.members import resolve
+from fhir_server.fhir.path.parser import PathError
+from fhir_server.fhir.path.xhtml import is_narrative
 
 Run = Callable[[Any, Any, Any], list[Any]]
 
 
 def compile(expression: str) -> Run:
-    run = fhirpathpy.compile(expression, models["r4"])
+    """The expression on the full engine; PathError when it is not FHIRPath."""
+    try:
+        run = fhirpathpy.compile(_without_trace(expression), models["r4"], _OPTIONS)
+    except Exception as error:
+        raise PathError(f"not a FHIRPath expression: {expression}") from error
 
     def values(node: Any, resource: Any, root: Any) -> list[Any]:
-        return run(node, {"resource": resource, "rootResource": resource if root is None else root})
+        variables = {"resource": resource, "rootResource": root, "context": node}
+        return list(run(node, variables))
 
     return values
+
+
+def _has_value(items: list[Any]) -> list[bool]:
+    return [len(items) == 1 and items[0] is not None and not isinstance(items[0], Mapping)]
+
+
+def _resolve(items: list[Any]) -> list[Any]:
+    targets = [target for item in items for target in resolve(item, None, None)]
+    return [ResourceNode.create_node(target) for target in targets]
+
+
+def _html_checks(items: list[Any]) -> list[bool]:
+    return [all(is_narrative(item) for item in items)]
+
+
+_OPTIONS = {
+    "userInvocationTable": {
+        "hasValue": {"fn": _has_value, "arity": {0: []}},
+        "resolve": {"fn": _resolve, "arity": {0: []}},
+        "htmlChecks": {"fn": _html_checks, "arity": {0: []}},
+    },
+}
+
+
+def _without_trace(expression: str) -> str:
+    """`expression` less every `.trace(...)`: it prints, and it changes no value."""
+    at = expression.find(".trace(")
+    while at >= 0:
+        expression = expression[:at] + expression[_closing(expression, at + 7) :]
+        at = expression.find(".trace(", at)
+    return expression
+
+
+def _closing(expression: str, at: int) -> int:
+    """The place after the bracket that closes the one opened before `at`."""
+    depth, quoted = 1, False
+    while depth and at < len(expression):
+        mark = expression[at]
+        at += 2 if quoted and mark == "\\" else 1
+        if mark == "'":
+            quoted = not quoted
+        elif not quoted:
+            depth += (mark == "(") - (mark == ")")
+    return at
