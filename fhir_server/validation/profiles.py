@@ -1,0 +1,193 @@
+"""Validation by profiles, straight from their differentials, on top of the base rules.
+
+https://hl7.org/fhir/R4/profiling.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fhir_server.fhir.reference import parse
+from fhir_server.validation import rules, slicing, values
+from fhir_server.validation.bindings import codings, pair_in
+from fhir_server.validation.differential import Element, tree
+from fhir_server.validation.place import Place, fhirpath
+from fhir_server.validation.references import held
+from fhir_server.validation.run import Json, Run
+from fhir_server.validation.structure import Compiler
+from fhir_server.validation.terminology import Terminology
+from fhir_server.validation.values import Value
+
+CORE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+class Profiles:
+    """Profiles by canonical url: the declared ones and those of R4, each a tree when used."""
+
+    def __init__(
+        self, compiler: Compiler, declared: Iterable[Json], terminology: Terminology
+    ) -> None:
+        self.terminology = terminology
+        self._facts = compiler.facts
+        self._declared = {d["url"]: _trimmed(d) for d in declared}
+        self._trees: dict[str, Element] = {}
+
+    def find(self, url: str) -> Element | None:
+        """The tree of a profile; None when it is unknown."""
+        url = url.partition("|")[0]
+        if url not in self._trees:
+            definition = self.definition(url)
+            if definition is None:
+                return None
+            self._trees[url] = tree(url, definition["type"], definition["element"])
+        return self._trees[url]
+
+    def definition(self, url: str) -> Json | None:
+        """`type`, `element`s, and as the case may be `context` and `base`."""
+        return self._declared.get(url) or self._facts.profiles.get(url)
+
+    def check(self, url: str, resource: Json, at: Place, run: Run) -> None:
+        """Validate against a profile that the resource claims or the caller wants."""
+        url = url.partition("|")[0]
+        base = url.removeprefix(CORE)
+        definition = self.definition(url)
+        if definition is None and base not in self._facts.structures:
+            text = f"The profile {url[:200]} is unknown, so it was not checked"
+            return run.warn("not-found", text, at)
+        wanted = definition["type"] if definition else base
+        if wanted not in (resource.get("resourceType"), "Resource", "DomainResource"):
+            return run.error("structure", f"The profile {url} is one of {wanted}", at)
+        self._conform(url, Value(resource, None, at, None), run)
+
+    def _conform(self, url: str, value: Value, run: Run) -> None:
+        definition, top = self.definition(url), self.find(url)
+        if definition and top:
+            if base := definition.get("base"):
+                self._conform(base, value, run)
+            self.check_value(top, value, run)
+
+    def check_value(self, element: Element, value: Value, run: Run) -> None:
+        """All that `element` says of one value and what is inside it."""
+        if element.types:
+            self._check_type(element, value, run)
+        if element.fixed and element.fixed[0] != value.value:
+            run.error("value", f"Value must be exactly {element.fixed[0]!r}", value.place)
+        if element.pattern and not values.matches(element.pattern[0], value.value):
+            run.error("value", f"Value does not match {element.pattern[0]!r}", value.place)
+        if element.value_set:
+            self._check_binding(element.value_set, value, run)
+        if element.rules:
+            node = value.object if value.value is None else value.value
+            rules.check(element.rules, node, value.place, run)
+        for child in element.children.values():
+            self._check_child(child, value, run)
+
+    def _check_child(self, child: Element, owner: Value, run: Run) -> None:
+        found = values.read(owner.object, child.name, owner.place)
+        place = (owner.place, child.name.removesuffix("[x]"), None)
+        self.check_count(child, found, child.name, run, place)
+        for value in found:
+            self.check_value(child, value, run)
+        if not child.slices:
+            return
+        for name, part in child.slices.items():
+            if part.min and not found:
+                run.error("required", f"{child.name}:{name} is required", place)
+        left = slicing.check(child, found, run, self) if found else []
+        if child.closed:
+            for value in left:
+                run.error("structure", f"{child.name} matches no slice", value.place)
+
+    def check_count(
+        self,
+        element: Element,
+        found: Sequence[Value],
+        name: str,
+        run: Run,
+        at: Place | None = None,
+    ) -> None:
+        """Cardinality; `at` is where the element would be if it is missing."""
+        if len(found) < element.min and (found or at):
+            place = at or found[0].place
+            text = f"{name}: minimum required = {element.min}, but only found {len(found)}"
+            run.error("required", text, place)
+        if element.max not in (None, "*") and len(found) > int(element.max or 0):
+            text = f"{name}: max allowed = {element.max}, but found {len(found)}"
+            run.error("structure", text, found[-1].place)
+
+    def _check_type(self, element: Element, value: Value, run: Run) -> None:
+        actual = value.type or value.object.get("resourceType")
+        codes = {declared["code"] for declared in element.types}
+        if actual and codes and actual not in codes and "Resource" not in codes:
+            text = f"allows for the types {sorted(codes)} but found type {actual}"
+            return run.error("structure", text, value.place)
+        mine = [t for t in element.types if actual in (t["code"], None)]
+        targets = {url for t in mine for url in t.get("targetProfile", ())}
+        if targets:
+            self._check_target(targets, value, run)
+        profiles = [url for t in mine if t["code"] != "Extension" for url in t.get("profile", ())]
+        if profiles and not any(self._fits(url, value, run) for url in profiles):
+            for url in profiles[:1]:
+                self._conform(url, value, run)
+
+    def _fits(self, url: str, value: Value, run: Run) -> bool:
+        trial = run.trial()
+        self._conform(url, value, trial)
+        return not trial.failed
+
+    def _check_target(self, targets: Iterable[str], value: Value, run: Run) -> None:
+        allowed = {self._type_of(url) for url in targets}
+        found = _target_type(value.object, run)
+        if found and found not in allowed and "Resource" not in allowed:
+            text = f"refers to {found}; allowed are {', '.join(sorted(allowed))}"
+            run.error("structure", text, value.place)
+
+    def _type_of(self, url: str) -> str:
+        definition = self.definition(url.partition("|")[0])
+        return str(definition["type"]) if definition else url.rpartition("/")[2]
+
+    def _check_binding(self, url: str, value: Value, run: Run) -> None:
+        listed = self.terminology.codes(url)
+        if listed is None:
+            return
+        if isinstance(value.value, str):
+            good = any(value.value == code for _, code in listed)
+        else:
+            kind = "CodeableConcept" if "coding" in value.object else "Coding"
+            good = any(pair_in(listed, s, c) for s, c in codings(value.object, kind))
+        if not good:
+            run.error("code-invalid", f"The code is not in the value set {url}", value.place)
+
+    def conforms(self, element: Element, value: Value, run: Run) -> bool:
+        """Would `element` find nothing wrong with `value`?"""
+        trial = run.trial()
+        self.check_value(element, value, trial)
+        return not trial.failed
+
+    def below(self, element: Element, name: str) -> Element | None:
+        """The child of that name, here or in the profile that the element's type names."""
+        own = element.at([name])
+        if own:
+            return own
+        urls = [url for t in element.types for url in t.get("profile", ())]
+        found = (tree.at([name]) for url in urls if (tree := self.find(url)))
+        return next((f for f in found if f), None)
+
+
+def _target_type(reference: Json, run: Run) -> str | None:
+    text, named = reference.get("reference"), reference.get("type")
+    if not isinstance(text, str):
+        return named if isinstance(named, str) else None
+    if text.startswith("#"):
+        return next((r.get("resourceType") for r in held(run.root) if r.get("id") == text[1:]), None)
+    return parse(text).type
+
+
+def _trimmed(definition: Json) -> Json:
+    """A StructureDefinition as the core ones are kept."""
+    trimmed = {"type": definition["type"]}
+    trimmed["element"] = definition.get("differential", {}).get("element", [])
+    trimmed["base"] = definition.get("baseDefinition", "")
+    if "context" in definition:
+        trimmed["context"] = [[c["type"], c["expression"]] for c in definition["context"]]
+    return trimmed

@@ -1,0 +1,119 @@
+"""The invariants of R4: hot ones as plain Python, the others as compiled FHIRPath.
+
+A native rule stands beside the expression it implements; a test holds the two together.
+https://hl7.org/fhir/R4/conformance-rules.html#constraints
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from fhir_server.fhir import instant
+from fhir_server.fhir.path import PathError
+from fhir_server.fhir.path import compile as compile_path
+from fhir_server.validation.place import Place
+from fhir_server.validation.run import Json, Run
+
+Native = Callable[[Json], bool]
+
+
+class Rule(NamedTuple):
+    """`test` gets the element, the resource it is in and the outermost resource."""
+
+    key: str
+    human: str
+    test: Callable[[Any, Json, Json], bool]
+    severity: str = "error"
+
+
+def _period(node: Json) -> bool:
+    start, end = node.get("start"), node.get("end")
+    if not isinstance(start, str) or not isinstance(end, str):
+        return True
+    try:
+        return instant.interval(start)[0] < instant.interval(end)[1]
+    except ValueError:
+        return True
+
+
+def _ratio(node: Json) -> bool:
+    numerator, denominator = "numerator" in node, "denominator" in node
+    return numerator == denominator and (numerator or "extension" in node)
+
+
+def _range(node: Json) -> bool:
+    low, high = node.get("low"), node.get("high")
+    if not isinstance(low, dict) or not isinstance(high, dict):
+        return True
+    if (low.get("code"), low.get("system")) != (high.get("code"), high.get("system")):
+        return True
+    first, last = low.get("value"), high.get("value")
+    numbers = isinstance(first, int | float) and isinstance(last, int | float)
+    return not numbers or bool(first <= last)
+
+
+def _has_value(node: Json) -> bool:
+    return any(key.startswith("value") for key in node)
+
+
+def _one_content(node: Json) -> bool:
+    if "part" in node:
+        return not _has_value(node) and "resource" not in node
+    return _has_value(node) != ("resource" in node)
+
+
+NATIVE: Mapping[str, Native] = {
+    "code.empty() or system.exists()": lambda n: "code" not in n or "system" in n,
+    "value.empty() or system.exists()": lambda n: "value" not in n or "system" in n,
+    "data.empty() or contentType.exists()": lambda n: "data" not in n or "contentType" in n,
+    "start.hasValue().not() or end.hasValue().not() or (start <= end)": _period,
+    "(numerator.empty() xor denominator.exists())"
+    " and (numerator.exists() or extension.exists())": _ratio,
+    "low.empty() or high.empty() or (low <= high)": _range,
+    "name.exists() or telecom.exists() or address.exists() or organization.exists()": (
+        lambda n: not {"name", "telecom", "address", "organization"}.isdisjoint(n)
+    ),
+    "type.exists() or actor.exists()": lambda n: "type" in n or "actor" in n,
+    # FHIRPath gives {} without a fullUrl, which nobody holds against the entry.
+    "fullUrl.contains('/_history/').not()": lambda n: "/_history/" not in str(n.get("fullUrl")),
+    "resource.exists() or request.exists() or response.exists()": (
+        lambda n: not {"resource", "request", "response"}.isdisjoint(n)
+    ),
+    "(part.exists() and value.empty() and resource.empty())"
+    " or (part.empty() and (value.exists() xor resource.exists()))": _one_content,
+}
+# Held by the validator's own code: ele-1 and ext-1 (structure), dom-2 to dom-5 and ref-1
+# (references), txt-1 and txt-2 (xhtml).
+ELSEWHERE = frozenset({"ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1"})
+ELSEWHERE |= {"txt-1", "txt-2"}
+
+
+@lru_cache(maxsize=1024)
+def rule(key: str, expression: str, human: str, severity: str = "error") -> Rule:
+    """The rule of an `expression`; FHIRPath is compiled when the rule is first put to use."""
+    native = NATIVE.get(expression)
+    if native is not None:
+        return Rule(key, human, lambda node, resource, root: native(node), severity)
+
+    def test(node: Any, resource: Json, root: Json) -> bool:
+        try:
+            found = compile_path(expression).values(node, resource, root)
+        except PathError:
+            return True
+        return found == [True]
+
+    return Rule(key, human, test, severity)
+
+
+def of_constraints(constraints: Sequence[Sequence[str]]) -> tuple[Rule, ...]:
+    """The rules of `[key, expression, human]` facts, without those held elsewhere."""
+    return tuple(rule(*c) for c in constraints if c[0] not in ELSEWHERE)
+
+
+def check(rules: Sequence[Rule], node: Any, at: Place, run: Run) -> None:
+    for key, human, test, severity in rules:
+        if not test(node, run.resource, run.root):
+            add = run.error if severity == "error" else run.warn
+            add("invariant", f"Constraint failed: {key}: '{human}'", at)

@@ -1,0 +1,84 @@
+"""The codes of the value sets that the project declares, beside those of R4.
+
+https://hl7.org/fhir/R4/valueset.html#compositions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fhir_server.definitions.facts import Facts
+from fhir_server.validation.run import Json
+
+Pair = tuple[str, str]
+Codes = frozenset[Pair]
+
+
+class Unlistable(Exception):
+    """A part of the value set is not at hand."""
+
+
+class Terminology:
+    """Value sets by canonical url, declared ones first."""
+
+    def __init__(
+        self, facts: Facts, value_sets: Iterable[Json], code_systems: Iterable[Json]
+    ) -> None:
+        self._facts = facts
+        self._value_sets = {v["url"]: v for v in value_sets}
+        self._systems = {s["url"]: s for s in code_systems}
+        self._known: dict[str, Codes | None] = {}
+
+    def codes(self, url: str) -> Codes | None:
+        """The (system, code) pairs of a value set; None when they cannot be listed."""
+        url = url.partition("|")[0]
+        if url not in self._known:
+            self._known[url] = None  # a value set that includes itself ends here
+            try:
+                self._known[url] = self._listed(url)
+            except Unlistable:
+                pass
+        return self._known[url]
+
+    def _listed(self, url: str) -> Codes:
+        declared = self._value_sets.get(url)
+        if declared is None:
+            core = self._facts.value_sets.get(url)
+            if core is None:
+                raise Unlistable(url)
+            return core
+        compose = declared.get("compose", {})
+        inside = {pair for part in compose.get("include", ()) for pair in self._part(part)}
+        outside = {pair for part in compose.get("exclude", ()) for pair in self._part(part)}
+        return frozenset(inside - outside)
+
+    def _part(self, part: Json) -> Codes:
+        """An include or exclude: what its system gives and all its value sets have."""
+        wanted = [self._required(url) for url in part.get("valueSet", ())]
+        if "system" in part:
+            wanted.append(frozenset(self._of_system(part)))
+        if not wanted:
+            raise Unlistable("an include that names nothing")
+        return frozenset.intersection(*wanted)
+
+    def _required(self, url: str) -> Codes:
+        found = self.codes(url)
+        if found is None:
+            raise Unlistable(url)
+        return found
+
+    def _of_system(self, part: Json) -> Iterator[Pair]:
+        system = part["system"]
+        if "concept" in part:
+            yield from ((system, concept["code"]) for concept in part["concept"])
+            return
+        declared = self._systems.get(system)
+        if declared is None or "filter" in part:
+            raise Unlistable(system)
+        yield from ((system, code) for code in _codes(declared.get("concept", ())))
+
+
+def _codes(concepts: Iterable[Json]) -> Iterator[str]:
+    for concept in concepts:
+        yield concept["code"]
+        yield from _codes(concept.get("concept", ()))
