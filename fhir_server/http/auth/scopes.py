@@ -14,7 +14,7 @@ is refused: a grant never grows.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fhir_server.context import Context
 from fhir_server.http.auth import compartment, smart
@@ -72,9 +72,26 @@ def allows(ctx: Context, resource_type: str, interaction: Interaction) -> bool:
 
 def narrowing(ctx: Context, resource_type: str, interaction: Interaction) -> Criteria | None:
     """As `require`, with None for refused."""
-    return _narrowing(
-        ctx.scopes, ctx.is_system, ctx.user is not None, ctx.patient, resource_type, interaction
-    )
+    holder = _Holder(ctx.scopes, ctx.is_system, ctx.user is not None, ctx.patient)
+    return _narrowing(holder, resource_type, interaction)
+
+
+class _Holder(NamedTuple):
+    """All of a Context that scopes depend on."""
+
+    scopes: frozenset[str]
+    is_system: bool
+    has_user: bool
+    patient: str | None
+
+    def may_use(self, scope: SmartScope) -> bool:
+        match scope.level:
+            case "system":
+                return self.is_system
+            case "user":
+                return self.has_user or self.is_system
+            case "patient":
+                return self.patient is not None
 
 
 @lru_cache(maxsize=1024)
@@ -83,21 +100,13 @@ def _compiled(scopes: frozenset[str]) -> tuple[SmartScope, ...]:
 
 
 @lru_cache(maxsize=16_384)
-def _narrowing(
-    scopes: frozenset[str],
-    is_system: bool,  # noqa: FBT001
-    has_user: bool,  # noqa: FBT001
-    patient: str | None,
-    resource_type: str,
-    interaction: str,
-) -> Criteria | None:
-    usable = {"system": is_system, "user": has_user or is_system, "patient": patient is not None}
+def _narrowing(holder: _Holder, resource_type: str, interaction: str) -> Criteria | None:
     parts = [
         part
-        for scope in _compiled(scopes)
-        if usable[scope.level] and scope.type in (resource_type, "*")
+        for scope in _compiled(holder.scopes)
+        if holder.may_use(scope) and scope.type in (resource_type, "*")
         for letter in _LETTERS[interaction]
-        if (part := _part(scope, resource_type, letter, patient)) is not None
+        if (part := _part(scope, resource_type, letter, holder.patient)) is not None
     ]
     return union(parts)
 
