@@ -19,14 +19,12 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
     Table,
     Text,
     and_,
     bindparam,
     cast,
-    column,
     delete,
     exists,
     func,
@@ -36,8 +34,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
-from sqlalchemy.sql.expression import Executable
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.types import TypeEngine
 
 from fhir_server.store.index import IndexRow
 from fhir_server.store.stored import Stored
@@ -136,6 +135,17 @@ class Writer:
             args |= _answer_args(answer)
         return self._sql(shape), args
 
+    def answer_only(self, tenant: str, now: datetime, answer: KeptAnswer) -> tuple[str, Any]:
+        """Keeps an answer to a request that changed no resource."""
+        table = self._tables.idempotency
+        nothing = select(literal(1, literal_execute=True)).cte("written")
+        kept = _insert_answer(table, nothing)
+        return text_of(select(literal(1, literal_execute=True)).add_cte(kept)), {
+            "tenant": tenant,
+            "now": now,
+            **_answer_args(answer),
+        }
+
     def _compile(self, shape: Shape) -> str:
         guards = [
             self._guard(n, resource_type).cte(f"guard{n}")
@@ -144,7 +154,7 @@ class Writer:
         held = and_(*(exists(select(guard.c.id)) for guard in guards)) if guards else literal(True)
         written, others = self._resource(shape, held)
         parts = [*others, *self._beside(shape, written)]
-        return _text(select(written.c.id).add_cte(*guards, *parts))
+        return text_of(select(written.c.id).add_cte(*guards, *parts))
 
     def _guard(self, n: int, resource_type: str) -> Any:
         table = self._tables.resources[resource_type].current
@@ -182,7 +192,8 @@ class Writer:
         return parts
 
 
-def _text(statement: Executable) -> str:
+def text_of(statement: ClauseElement) -> str:
+    """The statement as psycopg takes it, parameters by name."""
     return str(statement.compile(dialect=_DIALECT))
 
 
@@ -194,7 +205,12 @@ def _written_columns(table: Table) -> list[str]:
 
 
 def _parameter(table: Table, name: str) -> ColumnElement[Any]:
-    return cast(bindparam(f"r_{name}"), table.c[name].type).label(name)
+    return cast(bindparam(f"r_{name}"), _plain(table.c[name].type)).label(name)
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """The type as a cast may name it, which is without a collation."""
+    return Text() if isinstance(kind, Text) else kind
 
 
 def _insert(table: Table, held: ColumnElement[bool]) -> CTE:
@@ -267,7 +283,7 @@ def _clear_values(tables: ResourceTables, old: CTE) -> CTE:
 def _insert_values(tables: ResourceTables, written: CTE) -> CTE:
     table = tables.values
     arrays = [
-        cast(bindparam(f"v_{name}"), ARRAY(table.c[name].type)) for name in VALUE_COLUMNS
+        cast(bindparam(f"v_{name}"), ARRAY(_plain(table.c[name].type))) for name in VALUE_COLUMNS
     ]
     rows = func.unnest(*arrays).table_valued(*VALUE_COLUMNS, name="value_rows")
     source = select(

@@ -1,0 +1,99 @@
+"""Messages: who may send one into a thread, and what it takes from the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fhir_server.communication.parties import local, parties, signed
+from fhir_server.communication.thread import ARCHIVED, archived
+from fhir_server.context import Context
+from fhir_server.fhir.instant import now_text
+from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
+from fhir_server.problems import Problem, conflict, forbidden
+
+INHERITED = ("subject", "encounter")
+
+
+class MessageRule:
+    """The profile comm-message."""
+
+    profile = "comm-message"
+
+    def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
+        """The thread, which must stay open until the message is in."""
+        thread = thread_of(draft.resource)
+        if draft.kind == "create" and thread:
+            yield Read(thread, guard=True)
+
+    def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        """Sender, time, recipients, patient and encounter, from caller and thread."""
+        if draft.kind == "create":
+            self._send(ctx, draft.resource, snapshot)
+        elif not ctx.is_system and draft.operation is None:
+            self._change(ctx, draft)
+
+    def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
+        """sent; reading is told by the operation that records it."""
+        if draft.kind == "create":
+            thread = thread_of(draft.resource)
+            facts = {"message": draft.reference, "priority": draft.resource["priority"]}
+            if thread:
+                facts["thread"] = f"{thread.type}/{thread.id}"
+            yield Event("communication.message.sent", draft.reference, facts)
+
+    def _send(self, ctx: Context, message: Resource, snapshot: Snapshot) -> None:
+        thread = _open_thread(message, snapshot)
+        members = parties(thread.resource)
+        message["sender"] = sender = signed(ctx, message)
+        if sender.get("reference") not in members:
+            raise forbidden("only a participant may write in a thread")
+        message.setdefault("sent", now_text(ctx.now))
+        message.setdefault("priority", "routine")
+        others = (r for r in thread.resource["recipient"])
+        message["recipient"] = [r for r in others if r.get("reference") != sender["reference"]]
+        if not message["recipient"]:
+            del message["recipient"]
+        for name in INHERITED:
+            _inherit(message, name, thread.resource)
+
+    def _change(self, ctx: Context, draft: Draft) -> None:
+        before = draft.base.resource if draft.base else {}
+        if draft.kind == "delete":
+            raise forbidden("a message is entered in error, not deleted")
+        if before.get("sender", {}).get("reference") != ctx.user:
+            raise forbidden("only its sender may change a message")
+        changed = {k for k in {*before, *draft.resource} if before.get(k) != draft.resource.get(k)}
+        if changed - {"status", "statusReason", "meta", "text", "note", "identifier"}:
+            raise conflict("a sent message keeps its content; mark it entered-in-error")
+
+
+def thread_of(message: Resource) -> Ref | None:
+    """The thread it is part of."""
+    return next(iter(filter(None, map(local, message.get("partOf", ())))), None)
+
+
+def _open_thread(message: Resource, snapshot: Snapshot) -> Seen:
+    ref = thread_of(message)
+    thread = snapshot.get(ref) if ref else None
+    if thread is None:
+        raise Problem(
+            422,
+            "not-found",
+            "partOf must be a thread of this server",
+            expression="Communication.partOf[0]",
+        )
+    if "partOf" in thread.resource or "recipient" not in thread.resource:
+        raise Problem(422, "business-rule", "partOf must be a thread, not a message")
+    if thread.resource.get("status") == ARCHIVED:
+        raise archived()
+    return thread
+
+
+def _inherit(message: Resource, name: str, thread: Resource) -> None:
+    theirs, ours = thread.get(name), message.get(name)
+    if ours and theirs and ours.get("reference") != theirs.get("reference"):
+        raise conflict(f"{name} of a message is that of its thread")
+    if ours and not theirs:
+        raise conflict(f"the thread has no {name}, so its messages have none")
+    if theirs:
+        message[name] = theirs

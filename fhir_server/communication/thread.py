@@ -1,0 +1,89 @@
+"""Threads: who may open one, about whom, and how it is archived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fhir_server.communication.parties import (
+    check_chart,
+    check_known,
+    parties,
+    reads,
+    signed,
+)
+from fhir_server.context import Context
+from fhir_server.fhir.instant import now_text
+from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapshot
+from fhir_server.problems import conflict, forbidden
+
+ARCHIVED = "completed"
+FIXED = ("sender", "subject", "encounter", "sent")
+
+
+class ThreadRule:
+    """The profile comm-thread."""
+
+    profile = "comm-thread"
+
+    def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
+        """Participants and patient of a new thread."""
+        if draft.kind == "create":
+            body = draft.resource
+            yield from reads([body.get("subject"), *body.get("recipient", ())])
+        elif draft.kind == "update":
+            yield from reads(draft.resource.get("recipient", ()))
+
+    def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        """The creator takes part; participants are known; the chart is open to the creator."""
+        if draft.kind == "create":
+            self._open(ctx, draft.resource, snapshot)
+        else:
+            self._change(ctx, draft, snapshot)
+
+    def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
+        """created, and archived when the last state was another."""
+        if draft.kind == "create":
+            yield Event("communication.thread.created", draft.reference, _facts(draft))
+        elif draft.kind == "update" and _archives(draft):
+            yield Event("communication.thread.archived", draft.reference, _facts(draft))
+
+    def _open(self, ctx: Context, thread: Resource, snapshot: Snapshot) -> None:
+        thread["sender"] = signed(ctx, thread)
+        thread.setdefault("sent", now_text(ctx.now))
+        thread["recipient"] = _with(thread.get("recipient", []), thread["sender"])
+        check_known((r for r in thread["recipient"] if r != thread["sender"]), snapshot)
+        check_chart(thread.get("subject"), snapshot)
+
+    def _change(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        if ctx.is_system or draft.base is None:
+            return
+        before = draft.base.resource
+        if draft.kind == "delete":
+            raise forbidden("a thread is archived, not deleted")
+        if ctx.user not in parties(before):
+            raise forbidden("only a participant may change a thread")
+        if before.get("status") == ARCHIVED:
+            raise archived()
+        for name in FIXED:
+            if before.get(name) != draft.resource.get(name):
+                raise conflict(f"{name} of a thread cannot change")
+        check_known(draft.resource.get("recipient", ()), snapshot)
+
+
+def archived() -> Exception:
+    """409: the thread takes no more changes."""
+    return conflict("the thread is archived", v1_code="INVALID_STATE_TRANSITION")
+
+
+def _with(recipients: list[Resource], sender: Resource) -> list[Resource]:
+    names = {recipient.get("reference") for recipient in recipients}
+    return recipients if sender.get("reference") in names else [*recipients, dict(sender)]
+
+
+def _archives(draft: Draft) -> bool:
+    before = draft.base.resource.get("status") if draft.base else None
+    return draft.resource.get("status") == ARCHIVED != before
+
+
+def _facts(draft: Draft) -> dict[str, str]:
+    return {"thread": draft.reference}

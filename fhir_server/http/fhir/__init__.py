@@ -1,0 +1,147 @@
+"""The FHIR face: `/fhir/R4/*`, one loop over capability/.
+
+Requests are dispatched by a table instead of a list of route patterns: the table has a row for
+each type and interaction that capability/ declares, and finding one costs the same for all.
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.types import Receive, Scope, Send
+
+from fhir_server.context import Context
+from fhir_server.definitions.model import Definitions
+from fhir_server.http.auth import Authenticator
+from fhir_server.http.fhir.call import Call
+from fhir_server.http.fhir.handlers import HANDLERS, Service
+from fhir_server.http.fhir.metadata import metadata
+from fhir_server.http.fhir.replies import refused
+from fhir_server.http.wire import Reply, Request, send_reply
+from fhir_server.interactions import Interactions
+from fhir_server.problems import Problem, not_found
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Service, Call], Awaitable[Reply]]
+
+# What is asked, by method and by what follows the type in the path.
+ROUTES: Mapping[tuple[str, str], str] = {
+    ("GET", ""): "search-type",
+    ("POST", ""): "create",
+    ("POST", "_search"): "search-type",
+    ("GET", "id"): "read",
+    ("PUT", "id"): "update",
+    ("DELETE", "id"): "delete",
+    ("GET", "id/_history"): "history-instance",
+    ("GET", "id/_history/version"): "vread",
+    ("POST", "$"): "operation",
+    ("POST", "id/$"): "operation",
+}
+
+
+class FhirFace:
+    """The ASGI application of the FHIR face, for paths below its mount point."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        interactions: Interactions,
+        authenticator: Authenticator,
+        *,
+        body_limit: int,
+        version: str,
+    ) -> None:
+        self._definitions = definitions
+        self._service = Service(interactions, definitions)
+        self._authenticator = authenticator
+        self._limit = body_limit
+        self._metadata = metadata(definitions, version)
+        self._handlers = self._table()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers every request, refusals as OperationOutcome."""
+        request = Request(scope, receive, self._limit)
+        await send_reply(send, await self._reply(request), with_body=scope["method"] != "HEAD")
+
+    async def _reply(self, request: Request) -> Reply:
+        try:
+            return await self._answer(request)
+        except Problem as problem:
+            return refused(problem)
+        except Exception:
+            # Its message may quote patient data: the log gets the place only.
+            log.error("unhandled error on the FHIR face", exc_info=_without_message())
+            return refused(Problem(500, "exception", "an unexpected error occurred"))
+
+    async def _answer(self, request: Request) -> Reply:
+        path: str = request.scope["path"]
+        root: str = request.scope.get("root_path", "")
+        parts = path[len(root) :].strip("/").split("/")
+        if parts == ["metadata"] and request.method in ("GET", "HEAD"):
+            return self._metadata(request.origin + root)
+        ctx = await self._authenticator.context(request.header("authorization"), "fhir")
+        handler, call = self._call(request, ctx, parts, root)
+        return await handler(self._service, call)
+
+    def _call(
+        self, request: Request, ctx: Context, parts: list[str], root: str
+    ) -> tuple[Handler, Call]:
+        if parts[0] not in self._definitions.types:
+            raise not_found(f"the resource type {parts[0][:64]}")
+        shape, id, tail = _shape(parts)
+        handler = self._handlers.get((_method(request), parts[0], shape))
+        if handler is None:
+            raise self._not_allowed(request.method, parts[0], shape)
+        return handler, Call(request, ctx, parts[0], id, tail, request.origin + root)
+
+    def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
+        known = sorted(m for m, t, s in self._handlers if (t, s) == (resource_type, shape))
+        if not known:
+            return not_found("what the path names")
+        return Problem(
+            405,
+            "not-supported",
+            f"{method} is not supported here",
+            headers={"allow": ", ".join(known)},
+        )
+
+    def _table(self) -> dict[tuple[str, str, str], Handler]:
+        return {
+            (method, served.name, shape): HANDLERS[interaction]
+            for served in self._definitions.types.values()
+            for (method, shape), interaction in ROUTES.items()
+            if interaction in served.interactions
+            or (interaction == "operation" and served.operations)
+        }
+
+
+def _method(request: Request) -> str:
+    return "GET" if request.method == "HEAD" else request.method
+
+
+def _shape(parts: list[str]) -> tuple[str, str, str]:
+    """Which row of ROUTES, the id, and the version or operation that the path names."""
+    rest = parts[1:]
+    match rest:
+        case []:
+            return "", "", ""
+        case ["_search"]:
+            return "_search", "", ""
+        case [name] if name.startswith("$"):
+            return "$", "", name[1:]
+        case [id]:
+            return "id", id, ""
+        case [id, "_history"]:
+            return "id/_history", id, ""
+        case [id, name] if name.startswith("$"):
+            return "id/$", id, name[1:]
+        case [id, "_history", version]:
+            return "id/_history/version", id, version
+    return "?", "", ""
+
+
+def _without_message() -> tuple[type[BaseException], BaseException, None] | None:
+    return None

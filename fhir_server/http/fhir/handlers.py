@@ -1,0 +1,180 @@
+"""What each interaction takes from the request and puts into the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from fhir_server.definitions.model import Definitions
+from fhir_server.fhir.bundle import history_bundle
+from fhir_server.http.fhir.call import Call, number
+from fhir_server.http.fhir.replies import CONTENT, json_reply, resource_reply
+from fhir_server.http.fhir.searchset import searchset_reply
+from fhir_server.http.wire import Reply
+from fhir_server.interactions import Interactions, Resource, Result
+from fhir_server.problems import Problem, invalid
+from fhir_server.store.history import LAST
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the handlers work with."""
+
+    interactions: Interactions
+    definitions: Definitions
+
+
+async def read(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#read"""
+    criteria = call.criteria("read")
+    call.check_accept(dict(call.request.query()).get("_format"))
+    stored = await service.interactions.read(
+        call.ctx, call.type, call.address(), criteria=criteria
+    )
+    return resource_reply(stored)
+
+
+async def vread(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#vread"""
+    criteria = call.criteria("vread")
+    stored = await service.interactions.vread(
+        call.ctx, call.type, call.address(), call.version(), criteria=criteria
+    )
+    return resource_reply(stored)
+
+
+async def history(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#history"""
+    criteria = call.criteria("history-instance")
+    given = dict(call.request.query())
+    unknown = set(given) - {"_count", "_before", "_format"}
+    if unknown:
+        raise invalid(f"history has no parameter {min(unknown)[:64]}")
+    limit = min(number(given.get("_count", "20"), "_count"), 1000) or 20
+    page = await service.interactions.history(
+        call.ctx,
+        call.type,
+        call.address(),
+        before=number(given.get("_before", str(LAST)[:9]), "_before"),
+        limit=limit,
+        criteria=criteria,
+    )
+    address = f"{call.base}/{call.type}/{call.id}/_history"
+    links = {"self": f"{address}?_count={limit}"}
+    if page.next is not None:
+        links["next"] = f"{address}?_count={limit}&_before={page.next}"
+    return Reply(200, history_bundle(call.base, page.versions, page.total, links), CONTENT)
+
+
+async def search(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#search"""
+    criteria = call.criteria("search-type")
+    given = await call.parameters()
+    formats = [value for name, value in given if name == "_format"]
+    call.check_accept(formats[0] if formats else None)
+    page = await service.interactions.search(
+        call.ctx,
+        call.type,
+        [(name, value) for name, value in given if name != "_format"],
+        handling=call.preference("handling") or "strict",
+        required=criteria,
+    )
+    return searchset_reply(call, page)
+
+
+async def create(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#create"""
+    criteria = call.criteria("create")
+    resource = await call.resource()
+    result = await service.interactions.create(call.ctx, call.type, resource, criteria=criteria)
+    return written(call, result)
+
+
+async def update(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#update"""
+    criteria = call.criteria("update")
+    resource = await call.resource()
+    result = await service.interactions.update(
+        call.ctx,
+        call.type,
+        call.address(),
+        resource,
+        if_match=call.request.header("if-match"),
+        criteria=criteria,
+    )
+    return written(call, result)
+
+
+async def delete(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#delete"""
+    criteria = call.criteria("delete")
+    result = await service.interactions.delete(
+        call.ctx,
+        call.type,
+        call.address(),
+        if_match=call.request.header("if-match"),
+        criteria=criteria,
+    )
+    headers = {"etag": f'W/"{result.stored.version}"'} if result.stored else {}
+    return Reply(204, b"", headers)
+
+
+async def operation(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/operations.html"""
+    if call.tail not in service.definitions.types[call.type].operations:
+        raise Problem(404, "not-supported", f"{call.type} has no operation ${call.tail[:64]}")
+    if call.tail == "validate":
+        return await _validate(service, call)
+    criteria = call.criteria("update")
+    parameters = await call.resource()
+    if parameters.get("resourceType") != "Parameters":
+        raise invalid("the body of an operation must be Parameters", "resourceType")
+    result = await service.interactions.operation(
+        call.ctx, call.tail, call.type, call.address(), parameters, criteria=criteria
+    )
+    return json_reply(result.parameters or {"resourceType": "Parameters"})
+
+
+async def _validate(service: Service, call: Call) -> Reply:
+    call.criteria("validate")
+    body = await call.resource()
+    profile = dict(call.request.query()).get("profile")
+    resource, profile = _unwrapped(body, profile) if _wrapped(body, call) else (body, profile)
+    return json_reply(service.interactions.validate(call.type, resource, profile))
+
+
+def _wrapped(body: Resource, call: Call) -> bool:
+    return body.get("resourceType") == "Parameters" != call.type
+
+
+def _unwrapped(body: Resource, profile: str | None) -> tuple[Resource, str | None]:
+    listed = [p for p in body.get("parameter") or () if isinstance(p, dict)]
+    named = {p["name"]: p for p in listed if isinstance(p.get("name"), str)}
+    resource = named.get("resource", {}).get("resource")
+    if not isinstance(resource, dict):
+        raise invalid("the parameter resource is required", "Parameters.parameter")
+    given = named.get("profile", {})
+    return resource, given.get("valueUri") or given.get("valueCanonical") or profile
+
+
+def written(call: Call, result: Result) -> Reply:
+    """201 or 200 with Location, ETag and, unless the client prefers less, the resource."""
+    stored = result.stored
+    if stored is None:
+        raise Problem(500, "exception", "nothing was written")
+    whole = call.preference("return") != "minimal"
+    reply = resource_reply(stored, 201 if result.created else 200, body=whole)
+    location = f"{call.base}/{call.type}/{stored.id}/_history/{stored.version}"
+    return Reply(reply.status, reply.body, {**reply.headers, "location": location})
+
+
+HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
+    "read": read,
+    "vread": vread,
+    "history-instance": history,
+    "search-type": search,
+    "create": create,
+    "update": update,
+    "delete": delete,
+    "operation": operation,
+}

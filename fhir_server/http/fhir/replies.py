@@ -1,0 +1,35 @@
+"""Answers of the FHIR face: a resource with its version headers, or an OperationOutcome."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+from typing import Any
+
+from fhir_server.fhir.json import dumps
+from fhir_server.fhir.outcome import from_problem
+from fhir_server.http.wire import Reply
+from fhir_server.interactions import Stored
+from fhir_server.problems import Problem
+
+CONTENT = {"content-type": "application/fhir+json"}
+
+
+def resource_reply(stored: Stored, status: int = 200, *, body: bool = True) -> Reply:
+    """The resource with ETag and Last-Modified."""
+    headers = {
+        **CONTENT,
+        "etag": f'W/"{stored.version}"',
+        "last-modified": format_datetime(stored.updated, usegmt=True),
+    }
+    return Reply(status, stored.body if body else b"", headers)
+
+
+def json_reply(resource: dict[str, Any], status: int = 200) -> Reply:
+    """A resource that is not stored: a Bundle, Parameters or OperationOutcome."""
+    return Reply(status, dumps(resource), CONTENT)
+
+
+def refused(problem: Problem) -> Reply:
+    """https://hl7.org/fhir/R4/operationoutcome.html"""
+    headers = {name.lower(): value for name, value in problem.headers.items()}
+    return Reply(problem.status, dumps(from_problem(problem)), {**CONTENT, **headers})

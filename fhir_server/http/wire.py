@@ -1,0 +1,110 @@
+"""Requests and answers at the ASGI level, shared by both faces and free of framework overhead.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from fhir_server.problems import Problem, invalid
+
+MOST_PARAMETERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer; header names in lower case."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request; the body is read when it is asked for, and never beyond `limit` bytes."""
+
+    scope: Scope
+    receive: Receive
+    limit: int
+    _headers: dict[bytes, bytes] | None = None
+
+    def header(self, name: str) -> str | None:
+        """The header's value (its last one), or None."""
+        if self._headers is None:
+            self._headers = dict(self.scope["headers"])
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def method(self) -> str:
+        """`GET` …"""
+        return str(self.scope["method"])
+
+    def query(self) -> list[tuple[str, str]]:
+        """The query's parameters in order; 400 where they are not UTF-8."""
+        return form(self.scope["query_string"])
+
+    @property
+    def origin(self) -> str:
+        """`http://host:port` as the client addressed it."""
+        host = self.header("host") or "localhost"
+        return f"{self.scope['scheme']}://{host}"
+
+    async def body(self) -> bytes:
+        """The whole body; 413 where it is over the limit."""
+        declared = self.header("content-length")
+        if declared and (not declared.isdigit() or int(declared) > self.limit):
+            raise _too_large(self.limit)
+        parts, size, more = [], 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise invalid("the connection was closed before the body was complete")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self.limit:
+                raise _too_large(self.limit)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+
+def form(encoded: bytes) -> list[tuple[str, str]]:
+    """The parameters of a query or form; 400 where they are not UTF-8 or too many."""
+    if not encoded:
+        return []
+    try:
+        return parse_qsl(
+            encoded.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise invalid("the parameters are not UTF-8, or there are too many of them") from None
+
+
+def media_type(header: str | None) -> str:
+    """`application/fhir+json; charset=utf-8` → `application/fhir+json`."""
+    return (header or "").partition(";")[0].strip().lower()
+
+
+async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> None:
+    """Sends the answer in two messages."""
+    headers: Iterable[tuple[bytes, bytes]] = (
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()
+    )
+    length = (b"content-length", str(len(reply.body)).encode())
+    await send(
+        {"type": "http.response.start", "status": reply.status, "headers": [*headers, length]}
+    )
+    await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "too-long", f"the body is larger than {limit} bytes")

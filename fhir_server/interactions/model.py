@@ -1,0 +1,137 @@
+"""The values that pass through the write pipeline, and what a rule of the domain looks like.
+
+Rules and operations are attached to profiles and OperationDefinitions through the registry, so
+this package never imports the domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fhir_server.context import Context
+from fhir_server.store.stored import Stored
+from fhir_server.store.write import Kind
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as kept for an idempotency key."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a write led to. `replay` is set when an earlier answer stands for it instead."""
+
+    stored: Stored | None = None
+    resource: Resource | None = None
+    parameters: Resource | None = None
+    created: bool = False
+    replay: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """One client key. `render` makes the answer before the commit, so that key, answer and
+    effect commit together."""
+
+    key: str
+    fingerprint: str
+    render: Callable[[Result], Answer]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """A resource that a decision rests on; a guarded one must not change before the commit."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A loaded resource; `allowed` says whether the access policy shows it to the caller."""
+
+    stored: Stored
+    resource: Resource
+    allowed: bool
+
+
+Snapshot = Mapping[Ref, Seen]
+
+
+@dataclass(slots=True)
+class Draft:
+    """A version being made. Rules complete `resource` by setting its elements anew; they never
+    change a nested value, which may belong to a plan that is decided again. `base` is what it
+    supersedes; `chosen_id` marks a new resource whose id the client chose."""
+
+    kind: Kind
+    type: str
+    id: str
+    resource: Resource
+    base: Seen | None = None
+    profiles: list[str] = field(default_factory=list)
+    operation: str | None = None
+    chosen_id: bool = False
+
+    @property
+    def reference(self) -> str:
+        """`Communication/0198…`."""
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A resource a rule must see before it decides."""
+
+    ref: Ref
+    guard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, told to others after the commit: its `type`, the resource it is
+    about, and opaque data (ids and codes, never words of a patient)."""
+
+    type: str
+    subject: str
+    data: Mapping[str, Any]
+
+
+class Rule(Protocol):
+    """What a profile means beyond its shape."""
+
+    profile: str
+
+    def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
+        """The resources that `complete` will look at."""
+
+    def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        """Fills the draft in and refuses (Problem) what the domain does not allow."""
+
+    def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
+        """What happened when the draft is committed."""
+
+
+class Operation(Protocol):
+    """An OperationDefinition's code on one resource type."""
+
+    code: str
+    type: str
+
+    def reads(self, ctx: Context, id: str, parameters: Resource) -> Iterable[Read]:
+        """The resources that `decide` will look at."""
+
+    def decide(
+        self, ctx: Context, id: str, parameters: Resource, snapshot: Snapshot
+    ) -> tuple[Sequence[Draft], Resource]:
+        """The drafts to write and the out Parameters."""
+

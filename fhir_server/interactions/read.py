@@ -1,0 +1,112 @@
+"""read, vread and history of one resource.
+
+Whoever may see the current version may see its past; what was deleted is shown to system
+clients only, since there is no current version left to judge by.
+https://hl7.org/fhir/R4/http.html#read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.context import Context
+from fhir_server.problems import Problem, forbidden, gone, not_found
+from fhir_server.store.access import Access
+from fhir_server.store.history import LAST, History
+from fhir_server.store.session import Session, Sessions
+from fhir_server.store.stored import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Versions newest first; `next` is the version the next page goes below."""
+
+    versions: Sequence[Stored]
+    total: int
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads by id; 404 not there, 403 not shown by the access policy, 410 deleted."""
+
+    sessions: Sessions
+    access: Access
+    history: History
+
+    async def read(
+        self, ctx: Context, type: str, id: str, criteria: Sequence[tuple[str, str]] = ()
+    ) -> Stored:
+        """The current version."""
+        async with self.sessions.session(ctx) as session:
+            return await self._current(session, ctx, type, id, criteria)
+
+    async def vread(
+        self,
+        ctx: Context,
+        type: str,
+        id: str,
+        version: int,
+        criteria: Sequence[tuple[str, str]] = (),
+    ) -> Stored:
+        """One version, current or past."""
+        async with self.sessions.session(ctx) as session:
+            await self._check_open(session, ctx, type, id, criteria)
+            found = await self.history.version(session, type, id, version)
+        if found is None:
+            raise not_found(f"{type}/{id}/_history/{version}")
+        if not found.body:
+            raise gone(f"{type}/{id}")
+        return found
+
+    async def versions(
+        self,
+        ctx: Context,
+        type: str,
+        id: str,
+        *,
+        before: int = LAST,
+        limit: int,
+        criteria: Sequence[tuple[str, str]] = (),
+    ) -> HistoryPage:
+        """A page of the history."""
+        async with self.sessions.session(ctx) as session:
+            await self._check_open(session, ctx, type, id, criteria)
+            page = await self.history.page(session, type, id, before=before, limit=limit + 1)
+            total = await self.history.count(session, type, id)
+        more = page[limit - 1].version if len(page) > limit else None
+        return HistoryPage(page[:limit], total, more)
+
+    async def _check_open(
+        self,
+        session: Session,
+        ctx: Context,
+        type: str,
+        id: str,
+        criteria: Sequence[tuple[str, str]],
+    ) -> None:
+        try:
+            await self._current(session, ctx, type, id, criteria)
+        except Problem as problem:
+            if problem.status != 410 or not ctx.is_system:
+                raise
+
+    async def _current(
+        self,
+        session: Session,
+        ctx: Context,
+        type: str,
+        id: str,
+        criteria: Sequence[tuple[str, str]],
+    ) -> Stored:
+        sql, args = self.access.read_statement(ctx, type, id, criteria)
+        rows = await session.fetch(sql, args)
+        if not rows:
+            if await self.history.last_superseded(session, type, id):
+                raise gone(f"{type}/{id}")
+            raise not_found(f"{type}/{id}")
+        version, updated, body, allowed = rows[0]
+        if not allowed:
+            raise forbidden(f"{type}/{id} is not open to you")
+        return Stored(type, id, version, updated, body)

@@ -1,0 +1,35 @@
+"""search: https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.context import Context
+from fhir_server.store.search import Derived, Page, Planner
+from fhir_server.store.session import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Plans a search for the caller and runs it in one statement."""
+
+    sessions: Sessions
+    planner: Planner
+
+    async def search(
+        self,
+        ctx: Context,
+        type: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        handling: str,
+        derived: Sequence[Derived],
+        required: Sequence[tuple[str, str]],
+    ) -> Page:
+        """Problem 400 for a parameter that is unknown (when strict) or malformed."""
+        query = self.planner.plan(
+            ctx, type, params, handling=handling, derived=derived, required=required
+        )
+        async with self.sessions.session(ctx) as session:
+            return await self.planner.run(session, query)
