@@ -22,7 +22,7 @@ class AuthSettings(BaseModel):
     data_dir: Path = Path("data")
 
     oidc_issuer: str | None = Field(None, description="Exact `iss` of accepted tokens.")
-    oidc_audience: str | None = Field(None, description="What `aud` must hold.")
+    oidc_audience: str | None = Field(None, description="What a token's `aud` must hold.")
     oidc_client: str | None = Field(
         None, description="Client whose `resource_access` roles count; default: the audience."
     )
@@ -39,7 +39,9 @@ class AuthSettings(BaseModel):
     oidc_refetch_interval: float = Field(
         10.0, ge=0, description="Least time between fetches caused by unknown key ids."
     )
-    oidc_remembered_tokens: int = Field(10_000, ge=0, le=1_000_000)
+    oidc_remembered_tokens: int = Field(
+        10_000, ge=0, le=1_000_000, description="Proven tokens kept, so that each is proven once."
+    )
 
     @property
     def accepts_development_key(self) -> bool:
