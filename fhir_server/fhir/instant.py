@@ -26,7 +26,7 @@ def interval(text: str) -> tuple[datetime, datetime]:
         raise ValueError("not a FHIR date, dateTime or instant")
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     if hour is None:
-        return _days(int(year), month and int(month), day and int(day))
+        return _days(int(year), int(month or 0), int(day or 0))
     micros = int(f"{fraction:0<6.6}") if fraction else 0
     try:
         local = datetime(
@@ -45,7 +45,7 @@ def now_text(moment: datetime) -> str:
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
-def _days(year: int, month: int | None, day: int | None) -> tuple[datetime, datetime]:
+def _days(year: int, month: int, day: int) -> tuple[datetime, datetime]:
     low = datetime(year, month or 1, day or 1, tzinfo=UTC)
     if day:
         return low, _after(low, _DAY)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -32,7 +32,7 @@ class FhirDecimal(float):
 
     text: str
 
-    def __new__(cls, text: str | float) -> FhirDecimal:
+    def __new__(cls, text: str | float) -> Self:
         self = super().__new__(cls, text)
         self.text = str(text)
         return self
@@ -46,8 +46,7 @@ class _Repeated(dict[str, Any]):
 
 def parse(data: bytes, max_depth: int = 64) -> dict[str, Any]:
     """The JSON object in `data`; anything else is a Problem 400 that says what and where."""
-    if data.startswith(_BOM):
-        data = data[len(_BOM) :]
+    data = data.removeprefix(_BOM)
     try:
         tree = orjson.loads(data)
         shown = orjson.dumps(tree, option=orjson.OPT_INDENT_2)

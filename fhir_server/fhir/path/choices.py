@@ -37,7 +37,9 @@ _CHOICES = {
     "deceased": "Age Boolean Date DateTime Range String",
     "defaultValue": _ANY,
     "definingSubstance": "CodeableConcept Reference",
-    "definition": "Canonical CodeableConcept DataRequirement Expression Reference TriggerDefinition Uri",
+    "definition": (
+        "Canonical CodeableConcept DataRequirement Expression Reference TriggerDefinition Uri"
+    ),
     "detail": "Boolean CodeableConcept Integer Quantity Range Ratio String",
     "diagnosis": "CodeableConcept Reference",
     "dose": "Quantity Range",

@@ -61,6 +61,8 @@ def compile(expression: str) -> Path:
 def _compile(expression: str) -> tuple[Values, bool]:
     try:
         return native.compile(expression), True
+    except RecursionError:
+        raise PathError("the expression is nested too deeply") from None
     except NotNative:
         # Importing the full engine takes a tenth of a second, and most programs need none of it.
         from fhir_server.fhir.path import fallback

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import fhirpathpy
-from fhirpathpy.engine.nodes import ResourceNode
+from fhirpathpy.engine.invocations import invocation_registry
+from fhirpathpy.engine.nodes import FP_Type, ResourceNode
 from fhirpathpy.models import models
 
 from fhir_server.fhir.path.members import resolve
@@ -14,10 +17,15 @@ from fhir_server.fhir.path.parser import PathError
 from fhir_server.fhir.path.xhtml import is_narrative
 
 Run = Callable[[Any, Any, Any], list[Any]]
+_CALL = re.compile(r"(\w+)\(")
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\b(?:and|or|xor|implies|in|contains|is|as|div|mod) *\(")
 
 
 def compile(expression: str) -> Run:
     """The expression on the full engine; PathError when it is not FHIRPath."""
+    for name in _CALL.findall(_STRING.sub("", expression)):
+        if name not in invocation_registry and name not in _OPTIONS["userInvocationTable"]:
+            raise PathError(f"not a FHIRPath function: {name}()")
     try:
         run = fhirpathpy.compile(_without_trace(expression), models["r4"], _OPTIONS)
     except Exception as error:
@@ -25,9 +33,16 @@ def compile(expression: str) -> Run:
 
     def values(node: Any, resource: Any, root: Any) -> list[Any]:
         variables = {"resource": resource, "rootResource": root, "context": node}
-        return list(run(node, variables))
+        return [_plain(item) for item in run(node, variables)]
 
     return values
+
+
+def _plain(item: Any) -> Any:
+    """The engine's own decimals and moments as JSON has them."""
+    if isinstance(item, Decimal):
+        return float(item)
+    return str(item) if isinstance(item, FP_Type) else item
 
 
 def _has_value(items: list[Any]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Invariants of R4 that are stated in a way no engine without types can follow.
+"""Invariants of R4 written out: they run on every element, or need types that JSON lacks.
 
 https://hl7.org/fhir/R4/domainresource.html#invs
 """
@@ -17,6 +17,18 @@ _DOM_3 = (
     "descendants().where(as(canonical) = '#').exists() or "
     "descendants().where(as(canonical) = '#').exists()).not()).trace('unmatched', id).empty()"
 )
+
+
+_ELE_1 = "hasValue() or (children().count() > id.count())"
+_NOTHING = (None, [])
+_NOT_CONTENT = frozenset({"id", "_id", "resourceType"})
+
+
+def every_element_says_something(this: Any, _resource: Any, _root: Any) -> list[Any]:
+    """ele-1: a value, or a child that is more than the id."""
+    if not isinstance(this, dict):
+        return [True]
+    return [any(key not in _NOT_CONTENT and this[key] not in _NOTHING for key in this)]
 
 
 def every_contained_is_referenced(this: Any, resource: Any, _root: Any) -> list[Any]:
@@ -46,4 +58,7 @@ def _is_bound(contained: Any, pointers: set[str]) -> bool:
     return f"#{id_}" in pointers or "#" in local_pointers(contained)
 
 
-KNOWN: Mapping[str, Values] = {_DOM_3: every_contained_is_referenced}
+KNOWN: Mapping[str, Values] = {
+    _DOM_3: every_contained_is_referenced,
+    _ELE_1: every_element_says_something,
+}

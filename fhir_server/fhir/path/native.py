@@ -13,6 +13,15 @@ from typing import Any
 from fhir_server.fhir.path import functions
 from fhir_server.fhir.path.choices import DATA_TYPES, KEYS
 from fhir_server.fhir.path.known import KNOWN
+from fhir_server.fhir.path.logic import (
+    LOGIC,
+    Condition,
+    comparison,
+    equality,
+    equals_literal,
+    membership,
+    one_of,
+)
 from fhir_server.fhir.path.members import (
     Values,
     is_resource,
@@ -21,15 +30,7 @@ from fhir_server.fhir.path.members import (
     of_primitive,
     type_name,
 )
-from fhir_server.fhir.path.operators import (
-    compare,
-    contains,
-    distinct,
-    equal,
-    equal_all,
-    single,
-    truth,
-)
+from fhir_server.fhir.path.operators import distinct, single, truth
 from fhir_server.fhir.path.parser import (
     Binary,
     Call,
@@ -45,7 +46,6 @@ from fhir_server.fhir.path.parser import (
     rebased,
 )
 
-Condition = Callable[[Any, Any, Any], bool | None]
 _UCUM = "http://unitsofmeasure.org"
 
 
@@ -69,8 +69,8 @@ def values(node: Node) -> Values:
             return _index(values(base), values(at))
         case TypeTest("is", _, _):
             return _listed(condition(node))
-        case TypeTest(operator, base, type_):
-            return _of_type(operator, base, type_)
+        case TypeTest(_, base, type_):
+            return _of_type(base, type_)
         case Binary(operator, left, right):
             return _binary(node, operator, left, right)
         case Call(base, name, arguments):
@@ -80,15 +80,17 @@ def values(node: Node) -> Values:
 def condition(node: Node) -> Condition:
     match node:
         case Binary("and" | "or" | "xor" | "implies" as operator, left, right):
-            return _LOGIC[operator](condition(left), condition(right))
+            return LOGIC[operator](condition(left), condition(right))
         case Binary("=" | "!=" as operator, left, right):
             return _equality(operator, left, right)
         case Binary("<" | "<=" | ">" | ">=" as operator, left, right):
-            return _comparison(operator, values(left), values(right))
+            return comparison(operator, values(left), values(right))
+        case Binary("in", left, right) if (constants := _constants(right)) is not None:
+            return one_of(values(left), constants)
         case Binary("in", left, right):
-            return _membership(values(left), values(right))
+            return membership(values(left), values(right))
         case Binary("contains", left, right):
-            return _membership(values(right), values(left))
+            return membership(values(right), values(left))
         case TypeTest("is", base, type_):
             return _is_type(base, type_)
         case Call(base, name, arguments) if name in _QUESTIONS:
@@ -154,7 +156,7 @@ def _binary(node: Node, operator: str, left: Node, right: Node) -> Values:
 
 
 def _united(left: list[Any], right: list[Any]) -> list[Any]:
-    if left and right or len(left) > 1 or len(right) > 1:
+    if (left and right) or len(left) > 1 or len(right) > 1:
         return distinct(left + right)
     return left or right
 
@@ -171,90 +173,22 @@ def _call(node: Call, base: Node, name: str, arguments: tuple[Node, ...]) -> Val
     return functions.call(name, values(base), [values(each) for each in arguments])
 
 
-# Logic: https://hl7.org/fhirpath/N1/#boolean-logic
-
-
-def _and(left: Condition, right: Condition) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        a = left(this, resource, root)
-        if a is False:
-            return False
-        b = right(this, resource, root)
-        return False if b is False else (True if a and b else None)
-
-    return run
-
-
-def _or(left: Condition, right: Condition) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        a = left(this, resource, root)
-        if a:
-            return True
-        b = right(this, resource, root)
-        return True if b else (None if a is None or b is None else False)
-
-    return run
-
-
-def _implies(left: Condition, right: Condition) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        a = left(this, resource, root)
-        if a is False:
-            return True
-        b = right(this, resource, root)
-        return True if b else (b if a else None)
-
-    return run
-
-
-def _xor(left: Condition, right: Condition) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        a, b = left(this, resource, root), right(this, resource, root)
-        return None if a is None or b is None else a is not b
-
-    return run
-
-
-_LOGIC = {"and": _and, "or": _or, "implies": _implies, "xor": _xor}
-
-
 def _equality(operator: str, left: Node, right: Node) -> Condition:
     wanted = operator == "="
     if isinstance(right, Literal) and len(right.values) == 1:
-        return _equals_literal(values(left), right.values[0], wanted)
-    a, b = values(left), values(right)
-
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        same = equal_all(a(this, resource, root), b(this, resource, root))
-        return None if same is None else same is wanted
-
-    return run
+        return equals_literal(values(left), right.values[0], wanted=wanted)
+    return equality(values(left), values(right), wanted=wanted)
 
 
-def _equals_literal(items: Values, literal: Any, wanted: bool) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        found = items(this, resource, root)
-        if not found:
-            return None
-        return (len(found) == 1 and equal(found[0], literal)) is wanted
-
-    return run
-
-
-def _comparison(operator: str, left: Values, right: Values) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        a, b = left(this, resource, root), right(this, resource, root)
-        return compare(operator, single(a), single(b)) if a and b else None
-
-    return run
-
-
-def _membership(item: Values, collection: Values) -> Condition:
-    def run(this: Any, resource: Any, root: Any) -> bool | None:
-        found = item(this, resource, root)
-        return contains(collection(this, resource, root), single(found)) if found else None
-
-    return run
+def _constants(node: Node) -> frozenset[str] | None:
+    """The texts of `('a' | 'b')`; None when it is anything else."""
+    match node:
+        case Literal((str(text),)):
+            return frozenset({text})
+        case Binary("|", left, right):
+            a, b = _constants(left), _constants(right)
+            return None if a is None or b is None else a | b
+    return None
 
 
 # Types: https://hl7.org/fhirpath/N1/#types
@@ -268,7 +202,7 @@ def _typed_key(base: Node, type_: str) -> str | None:
     return key if key in KEYS[base.name] else None
 
 
-def _of_type(operator: str, base: Node, type_: str) -> Values:
+def _of_type(base: Node, type_: str) -> Values:
     key = _typed_key(base, type_)
     if key is not None and isinstance(base, Member):
         return _member(base.base, key)
@@ -281,14 +215,32 @@ def _of_type(operator: str, base: Node, type_: str) -> Values:
 
 def _is_type(base: Node, type_: str) -> Condition:
     key = _typed_key(base, type_)
-    items = values(base)
     if key is not None and isinstance(base, Member):
-        return _chosen(items, _member(base.base, key))
+        return _chosen(values(base), _member(base.base, key))
     _must_be_resource(type_)
+    if isinstance(base, Call) and base.name == "resolve":
+        return _refers_to(values(base.base), values(base), type_)
+    items = values(base)
 
     def run(this: Any, resource: Any, root: Any) -> bool | None:
         found = items(this, resource, root)
         return is_resource(single(found), type_) if found else None
+
+    return run
+
+
+def _refers_to(references: Values, targets: Values, type_: str) -> Condition:
+    """`resolve() is Patient`: nearly always the text already starts with `Patient/`."""
+    prefix = f"{type_}/"
+
+    def run(this: Any, resource: Any, root: Any) -> bool | None:
+        found = references(this, resource, root)
+        if len(found) == 1 and isinstance(found[0], dict):
+            text = found[0].get("reference")
+            if isinstance(text, str) and text.startswith(prefix):
+                return True
+        target = targets(this, resource, root)
+        return is_resource(single(target), type_) if target else None
 
     return run
 

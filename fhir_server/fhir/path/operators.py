@@ -37,7 +37,8 @@ def contains(items: list[Any], item: Any) -> bool:
 def distinct(items: list[Any]) -> list[Any]:
     found: list[Any] = []
     for item in items:
-        if not contains(found, item):
+        present = item in found if isinstance(item, dict) else contains(found, item)
+        if not present:
             found.append(item)
     return found
 
@@ -81,6 +82,8 @@ def _compare_quantities(operator: str, left: dict[str, Any], right: dict[str, An
 
 
 def _compare_texts(operator: str, left: str, right: str) -> bool | None:
+    if _same_form(left, right):
+        return left < right if operator == "<" else left <= right
     try:
         a, b = instant.interval(left), instant.interval(right)
     except ValueError:
@@ -89,9 +92,16 @@ def _compare_texts(operator: str, left: str, right: str) -> bool | None:
         return True
     if b[1] <= a[0]:
         return a == b and operator == "<="
-    if a == b or _is_exact(left) and _is_exact(right):
+    if a == b or (_is_exact(left) and _is_exact(right)):
         return a[0] < b[0] if operator == "<" else a[0] <= b[0]
     return None
+
+
+def _same_form(left: str, right: str) -> bool:
+    """Of one precision and zone, so that the order of the texts is the order in time."""
+    if len(left) != len(right):
+        return False
+    return len(left) <= 10 or left[-6:] == right[-6:] or left[-1] == right[-1] == "Z"
 
 
 def _is_exact(text: str) -> bool:
