@@ -28,6 +28,11 @@ def hs256_with_public_key(issuer: Issuer) -> str:
     return f"{signed}.{b64(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
+def deep_header(issuer: Issuer) -> bytes:
+    nested = "[" * 120 + "]" * 120
+    return f'{{"alg":"RS256","kid":"{issuer.rsa.kid}","x":{nested}}}'.encode()
+
+
 def embedded(name: str, value: object) -> Callable[[Issuer], str]:
     def forge(issuer: Issuer) -> str:
         mine = RSAKey.generate_key(2048)
@@ -104,6 +109,7 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     "claims 5,000 deep": lambda i: (
         f"{b64({'alg': 'RS256', 'kid': i.rsa.kid})}.{b64(b'[' * 5000 + b']' * 5000)}.AAAA"
     ),
+    "header 120 deep": lambda i: f"{b64(deep_header(i))}.{b64(i.claims())}.AAAA",
     "not UTF-8": lambda i: f"{b64(bytes([0xFF]))}.{b64(i.claims())}.AAAA",
     "huge": lambda i: i.token(note="x" * 40_000),
     "expired": claims(exp=1_000_000_000),

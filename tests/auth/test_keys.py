@@ -172,7 +172,10 @@ async def test_waiter_that_gives_up_does_not_stop_the_fetch(
     assert await second
 
 
-@pytest.mark.parametrize("uri", [None, 7, "file:///etc/passwd", "", "ftp://127.0.0.1/certs"])
+@pytest.mark.parametrize(
+    "uri",
+    [None, 7, "file:///etc/passwd", "", "ftp://127.0.0.1/certs", "http://[::", "http://\x7f/"],
+)
 async def test_unusable_jwks_uri_is_refused(uri: object, issuer: Issuer) -> None:
     issuer.stated_jwks_uri = uri
     with pytest.raises(DiscoveryError):

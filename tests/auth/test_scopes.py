@@ -128,6 +128,15 @@ def test_user_scope_beside_patient_scope_is_the_wider() -> None:
     assert require(ctx, "Communication", "search-type") == (("patient", "Patient/zahra"),)
 
 
+def test_types_passed_through_must_be_allowed_whole() -> None:
+    ctx = holder("patient/*.rs", "user/Encounter.rs", patient="Patient/zahra")
+    scopes.require_whole(ctx, ["Encounter", "Practitioner"], "read")
+    for resource_type in ("Patient", "Communication", "Subscription"):
+        with pytest.raises(Problem) as refused:
+            scopes.require_whole(ctx, ["Encounter", resource_type], "search-type")
+        assert refused.value.status == 403
+
+
 def test_v1_scope_is_exact() -> None:
     require_scope(holder("messaging:read"), "messaging:read")
     for held in ("messaging:readx", "messaging:write", "Messaging:read", "messaging:*", "user/*.*"):

@@ -54,3 +54,9 @@ def test_unsafe_settings_do_not_start(change: dict[str, Any]) -> None:
 def test_issuer_without_audience_does_not_start_anywhere() -> None:
     with pytest.raises(ValidationError, match="OIDC_AUDIENCE"):
         AuthSettings(oidc_issuer="http://127.0.0.1:8080/realms/clinic")
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sign-in.md").read_text()
+    missing = [name for name in AuthSettings.model_fields if f"`{name.upper()}`" not in text]
+    assert not missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from fhir_server.http.auth.memory import Memory, Proven, fingerprint
 from fhir_server.http.auth.refusal import invalid_token, missing
 from fhir_server.http.auth.settings import AuthSettings
 from fhir_server.http.auth.token import MAX_HEADER, Unproven, bearer, proven_claims, take_apart
+
+_log = logging.getLogger(__name__)
 
 
 class Issuer(NamedTuple):
@@ -90,6 +93,8 @@ class Authenticator:
             keys = FixedKeys(_public(devkey.load_or_create(settings.data_dir)))
             audience = settings.oidc_audience or devkey.AUDIENCE
             trusted[devkey.ISSUER] = Issuer(keys, audience)
+            if settings.oidc_issuer:
+                _log.warning("tokens of the development key are taken too: not for production")
         if self._remote is not None and settings.oidc_issuer and settings.oidc_audience:
             trusted[settings.oidc_issuer] = Issuer(self._remote, settings.oidc_audience)
         return trusted

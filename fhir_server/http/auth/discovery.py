@@ -21,6 +21,7 @@ from fhir_server.http.auth.token import SigningKey
 
 MAX_BODY = 1_000_000
 MIN_RSA_BITS = 2048
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class DiscoveryError(Exception):
@@ -45,7 +46,7 @@ class Discovery:
             ):
                 uri = self._jwks_uri or await self._discovered(client)
                 found = signing_keys(await _json(client, uri))
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
             raise DiscoveryError(f"{type(error).__name__} while fetching keys") from error
         if not found:
             raise DiscoveryError("the key set holds no RS256 or ES256 signing key")
@@ -90,7 +91,7 @@ def _signing_key(jwk: Mapping[str, Any]) -> SigningKey | None:
 
 
 async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    async with client.stream("GET", url, headers={"Accept": "application/json"}) as response:
+    async with client.stream("GET", url, headers=_HEADERS) as response:
         if response.status_code != httpx.codes.OK:
             raise DiscoveryError(f"the issuer answered {response.status_code}")
         body = bytearray()

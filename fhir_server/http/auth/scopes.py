@@ -13,6 +13,7 @@ is refused: a grant never grows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -63,6 +64,18 @@ def require(ctx: Context, resource_type: str, interaction: Interaction) -> Crite
         wanted = f"user/{resource_type}.{_LETTERS[interaction][0]}"
         raise insufficient_scope(f"no scope allows {interaction} of {resource_type}", wanted)
     return found
+
+
+def require_whole(ctx: Context, resource_types: Iterable[str], interaction: Interaction) -> None:
+    """FHIR: for types an interaction only passes through, which criteria cannot be put on.
+
+    Call it with "read" for the types of _include and _revinclude, and with "search-type" for
+    those of chains and _has. Problem 403 unless all of each type is allowed.
+    """
+    for resource_type in resource_types:
+        if require(ctx, resource_type, interaction):
+            why = f"the token's scopes allow a part of {resource_type} only"
+            raise insufficient_scope(why, f"user/{resource_type}.{_LETTERS[interaction][0]}")
 
 
 def allows(ctx: Context, resource_type: str, interaction: Interaction) -> bool:

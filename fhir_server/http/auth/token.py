@@ -72,7 +72,7 @@ def proven_claims(token: Unproven, key: SigningKey) -> dict[str, Any]:
         raise invalid_token("the token's algorithm is not that of its key")
     try:
         payload = jws.deserialize_compact(token.compact, key, registry=_REGISTRY).payload
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, RecursionError) as error:
         raise invalid_token("the token's signature does not hold") from error
     claims: dict[str, Any] = orjson.loads(payload or b"")
     return claims
