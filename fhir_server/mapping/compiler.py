@@ -1,0 +1,202 @@
+"""Compiles the routes of one mapping file against its compiled fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_server.definitions.model import Definitions
+from fhir_server.mapping.answer import AnswerCompiler
+from fhir_server.mapping.body import Body, compile_body
+from fhir_server.mapping.codec import Refused
+from fhir_server.mapping.derived import DerivedField
+from fhir_server.mapping.faults import Faults
+from fhir_server.mapping.field import Field, FieldCompiler
+from fhir_server.mapping.inputs import Supply, supply
+from fhir_server.mapping.model import (
+    FieldDeclaration,
+    MappingDeclaration,
+    PageDeclaration,
+    RouteDeclaration,
+    ServiceDeclaration,
+)
+from fhir_server.mapping.query import Query, QueryCompiler
+from fhir_server.mapping.route import PARAMETER, Route, Write, setter, taker
+from fhir_server.mapping.searches import SearchNames
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCompiler:
+    """Everything the routes of one file may name."""
+
+    file: str
+    declared: MappingDeclaration
+    service: ServiceDeclaration
+    definitions: Definitions
+    compiler: FieldCompiler
+    fields: Mapping[str, Field]
+    derived: Mapping[str, DerivedField]
+    mutation: Field | None = field(default=None)
+
+    def routes(self, faults: Faults) -> list[Route]:
+        """Every route of the file, as far as they can be compiled."""
+        lines = self.declared.routes.items()
+        found = (self._route(key, line, faults.at(key)) for key, line in lines)
+        return [route for route in found if route]
+
+    def _route(self, key: str, line: RouteDeclaration, faults: Faults) -> Route | None:
+        method, _, template = key.partition(" ")
+        if method not in METHODS or not template.startswith("/"):
+            faults.add("a route is a method and a path: GET /threads/{threadId}")
+            return None
+        self._check_names(line, faults)
+        segments = self._segments(template, faults)
+        resource = self._resource(line, segments, faults)
+        names = SearchNames(self.definitions.types)
+        query = QueryCompiler(resource, self.fields, tuple(segments), names)
+        body = self._body(line, faults)
+        self._check_required(line, body, faults)
+        answers = AnswerCompiler(self.fields, self.derived, tuple(segments))
+        addressed = next(reversed(segments), None)
+        required = QueryCompiler(self._type_of(segments, addressed), {}, tuple(segments), names)
+        return Route(
+            method=method,
+            template=template,
+            declared=line,
+            file=self.file,
+            resource=resource,
+            written=self.declared.resource,
+            segments=segments,
+            addressed=addressed,
+            body=body,
+            query=self._query(line, query, faults),
+            writes=tuple(self._writes(line, body, tuple(segments), faults)),
+            answered=answers.compile(
+                line.gives, listed=line.interaction == "search", faults=faults.at("gives")
+            ),
+            requires=required.criteria(line.requires, faults.at("requires")),
+            if_none_exist=query.criteria(line.if_none_exist, faults.at("ifNoneExist")),
+            fields=self.fields,
+        )
+
+    def _check_names(self, line: RouteDeclaration, faults: Faults) -> None:
+        for kind, name, known in (
+            ("scope", line.scope, self.service.scopes),
+            ("module", line.module, self.service.modules),
+            ("limit", line.limit, self.service.limits),
+        ):
+            if name is not None and name not in known:
+                faults.at(kind).unknown(kind, name, known)
+
+    def _segments(self, template: str, faults: Faults) -> dict[str, Field]:
+        found = {}
+        for name in PARAMETER.findall(template):
+            if name in self.fields:
+                found[name] = self.fields[name]
+            else:
+                faults.unknown("path parameter", name, self.fields)
+        return found
+
+    def _resource(
+        self, line: RouteDeclaration, segments: Mapping[str, Field], faults: Faults
+    ) -> str:
+        if line.interaction != "operation":
+            return self.declared.resource
+        resource = self._type_of(segments, next(reversed(segments), None))
+        served = self.definitions.types.get(resource)
+        known = served.operations if served else {}
+        if line.operation not in known:
+            faults.at("does").unknown(f"operation of {resource}:", line.operation, known)
+        return resource
+
+    def _type_of(self, segments: Mapping[str, Field], name: str | None) -> str:
+        """The type that a path parameter names."""
+        to = segments[name].declared.to if name else None
+        if to is None:
+            return self.declared.resource
+        return to if isinstance(to, str) else next(iter(to))
+
+    def _body(self, line: RouteDeclaration, faults: Faults) -> Body | None:
+        if line.interaction in ("read", "search"):
+            for key in ("takes", "set"):
+                if getattr(line, key):
+                    faults.at(key).add(f"a {line.interaction} writes nothing")
+            return None
+        return compile_body(line.takes, self.fields, faults.at("takes"))
+
+    def _query(
+        self, line: RouteDeclaration, compiler: QueryCompiler, faults: Faults
+    ) -> Query | None:
+        if line.interaction != "search":
+            for key in ("always", "filters", "page"):
+                if getattr(line, key):
+                    faults.at(key).add(f"a {line.interaction} searches nothing")
+            return None
+        return Query(
+            compiler.criteria(line.always, faults.at("always")),
+            compiler.filters(line.filters, faults.at("filters")),
+            line.page or PageDeclaration(),
+        )
+
+    def _writes(
+        self, line: RouteDeclaration, body: Body | None, paths: tuple[str, ...], faults: Faults
+    ) -> list[Write]:
+        if body is None:
+            return []
+        writes = []
+        for name, taken in body.taken.items():
+            words = taken.declared if isinstance(taken.declared, str) else ""
+            default = supply(words, paths, (), faults.at("takes", name)) if "$" in words else None
+            writes.append(taker(taken.field, default))
+        for name, value in line.set.items():
+            below = faults.at("set", name)
+            target = self._target(name, below)
+            given = self._given(target, value, paths, tuple(body.taken), below)
+            if target and given:
+                writes.append(setter(target, given))
+        if line.interaction == "create" and self.mutation is not None:
+            writes.append(setter(self.mutation, lambda inputs: inputs.mutation))
+        return writes
+
+    def _target(self, name: str, faults: Faults) -> Field | None:
+        """A field, or the element of that name."""
+        if name in self.fields:
+            return self.fields[name]
+        line = FieldDeclaration(path=name)
+        return self.compiler.fields({name: line}, faults).get(name)
+
+    def _given(
+        self,
+        target: Field | None,
+        value: Any,
+        paths: tuple[str, ...],
+        bodies: tuple[str, ...],
+        faults: Faults,
+    ) -> Supply | None:
+        if isinstance(value, str) and value.startswith("$"):
+            return supply(value, paths, bodies, faults)
+        if target is None:
+            return None
+        try:
+            return _constant(target.encode(value))
+        except Refused as refused:
+            faults.add(str(refused))
+            return None
+
+    def _check_required(self, line: RouteDeclaration, body: Body | None, faults: Faults) -> None:
+        """A create must set what the profile requires, unless a rule of the domain does."""
+        if line.interaction != "create" or body is None:
+            return
+        sure = {t.field.element for t in body.taken.values() if t.declared != "optional"}
+        given = {self.fields[n].element if n in self.fields else n for n in line.set}
+        known = sure | given | set(self.declared.completed)
+        for name in self.compiler.shapes.required(self.declared.resource):
+            if name not in known:
+                faults.add(f"nothing sets {self.declared.resource}.{name}, which is required")
+
+
+def _constant(raw: Any) -> Callable[[object], Any]:
+    return lambda _: raw

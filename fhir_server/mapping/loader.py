@@ -1,0 +1,171 @@
+"""Reads mappings/ and compiles it; DeclarationError names everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from fhir_server.definitions.loader import DeclarationError, did_you_mean
+from fhir_server.definitions.model import Definitions
+from fhir_server.mapping.compiler import RouteCompiler
+from fhir_server.mapping.derived import DerivedCompiler, DerivedField
+from fhir_server.mapping.faults import Faults
+from fhir_server.mapping.field import Field, FieldCompiler
+from fhir_server.mapping.model import FieldDeclaration, MappingDeclaration, ServiceDeclaration
+from fhir_server.mapping.route import Route
+from fhir_server.mapping.searches import SearchNames
+from fhir_server.mapping.shapes import Shapes, Structures
+
+SERVICE = "_service.yaml"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One compiled file."""
+
+    name: str
+    declared: MappingDeclaration
+    fields: Mapping[str, Field]
+    derived: Mapping[str, DerivedField]
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """All of mappings/, compiled."""
+
+    service: ServiceDeclaration
+    files: Mapping[str, Concept]
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(route for file in self.files.values() for route in file.routes)
+
+    def route(self, id: str) -> Route:
+        """The route of that id; KeyError with the nearest one when there is none."""
+        known = {route.id: route for route in self.routes}
+        if id not in known:
+            raise KeyError(f"no route {id}{did_you_mean(id, known)}")
+        return known[id]
+
+
+def load_mappings(folder: Path, definitions: Definitions, structures: Structures) -> Mappings:
+    """Every file of `folder`, checked against profiles/, capability/ and the R4 structures."""
+    return _Loader(folder, definitions, structures).load()
+
+
+class _Loader:
+    def __init__(self, folder: Path, definitions: Definitions, structures: Structures) -> None:
+        self._folder = folder
+        self._definitions = definitions
+        self._shapes = Shapes(structures)
+        self._errors: list[str] = []
+
+    def load(self) -> Mappings:
+        service = self._read(self._folder / SERVICE, ServiceDeclaration)
+        paths = sorted(p for p in self._folder.glob("*.yaml") if p.name != SERVICE)
+        found = {path.stem: self._read(path, MappingDeclaration) for path in paths}
+        declared = {name: file for name, file in found.items() if file is not None}
+        compilers = {name: self._compiler(name, file) for name, file in declared.items()}
+        fields = {
+            name: compilers[name].fields(file.fields, self._faults(name, "fields"))
+            for name, file in declared.items()
+        }
+        searches = DerivedCompiler(SearchNames(self._definitions.types), fields)
+        derived = {
+            name: searches.fields(file.fields, self._faults(name, "fields"))
+            for name, file in declared.items()
+        }
+        files = {}
+        for name, file in declared.items() if service else ():
+            mutation = self._mutation(service, compilers[name], file)
+            routes = RouteCompiler(
+                f"mappings/{name}.yaml",
+                file,
+                service,
+                self._definitions,
+                compilers[name],
+                fields[name],
+                derived[name],
+                mutation,
+            ).routes(self._faults(name, "routes"))
+            files[name] = Concept(name, file, fields[name], derived[name], tuple(routes))
+        self._check_unique(files.values())
+        if self._errors or service is None:
+            raise DeclarationError(dict.fromkeys(self._errors))
+        return Mappings(service, files)
+
+    def _faults(self, name: str, key: str = "") -> Faults:
+        return Faults(f"mappings/{name}.yaml", key, self._errors)
+
+    def _read(self, path: Path, model: type[Model]) -> Model | None:
+        faults = self._faults(path.stem)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return model.model_validate(content)
+        except FileNotFoundError:
+            faults.add("the file is missing")
+        except yaml.YAMLError as error:
+            faults.add(f"not YAML: {error}")
+        except ValidationError as error:
+            for each in error.errors():
+                _report(each, model, faults)
+        return None
+
+    def _compiler(self, name: str, file: MappingDeclaration) -> FieldCompiler:
+        shapes, faults = self._shapes, self._faults(name)
+        if file.resource not in shapes.structures:
+            faults.at("resource").unknown("type", file.resource, shapes.structures)
+        if file.profile is not None:
+            profiles = {p.name: p for p in self._definitions.profiles.values()}
+            if file.profile in profiles:
+                shapes = shapes.of(profiles[file.profile].resource)
+            else:
+                faults.at("profile").unknown("profile", file.profile, profiles)
+        return FieldCompiler(file.resource, shapes, self._definitions.code_maps)
+
+    def _mutation(
+        self, service: ServiceDeclaration, compiler: FieldCompiler, file: MappingDeclaration
+    ) -> Field | None:
+        if not any(route.interaction == "create" for route in file.routes.values()):
+            return None
+        path = f"identifier.where(system='{service.client_mutation}').value"
+        line = FieldDeclaration(path=path, each="identifier")
+        faults = self._faults("_service", "clientMutation")
+        return compiler.fields({"clientMutation": line}, faults).get("clientMutation")
+
+    def _check_unique(self, files: Iterable[Concept]) -> None:
+        seen: dict[str, str] = {}
+        for file in files:
+            for route in file.routes:
+                for name in (route.id, f"{route.method} {route.template}"):
+                    if name in seen:
+                        faults = self._faults(file.name, "routes")
+                        faults.add(f"{name} is declared in {seen[name]} as well")
+                    seen[name] = route.file
+
+
+def _report(error: Any, model: type[BaseModel], faults: Faults) -> None:
+    """One of pydantic's errors, with the nearest key where one is unknown."""
+    *above, last = map(str, error["loc"]) if error["loc"] else ("",)
+    if error["type"] == "extra_forbidden":
+        faults.at(*above).unknown("key", last, _keys(model, above))
+    else:
+        faults.at(*above, last).add(error["msg"].removeprefix("Value error, "))
+
+
+def _keys(model: type[BaseModel], above: list[str]) -> list[str]:
+    """The keys that fit below `above`."""
+    kinds: dict[str, Any] = {"fields": "FieldDeclaration", "routes": "RouteDeclaration"}
+    from fhir_server.mapping import model as declarations
+
+    named = [kinds[key] for key in above if key in kinds]
+    fitting = getattr(declarations, named[-1]) if named else model
+    return [f.alias or name for name, f in fitting.model_fields.items()]

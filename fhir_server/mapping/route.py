@@ -1,0 +1,100 @@
+"""A route of the v1 API, compiled: what it checks, which FHIR interaction it is, what it gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.mapping.answer import Answered
+from fhir_server.mapping.body import Body
+from fhir_server.mapping.codec import Refused
+from fhir_server.mapping.field import Field
+from fhir_server.mapping.inputs import Inputs, Supply
+from fhir_server.mapping.model import RouteDeclaration
+from fhir_server.mapping.query import Criteria, Query
+from fhir_server.problems import Problem
+
+Resource = dict[str, Any]
+Write = Callable[[Resource, Inputs], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`resource` is the type that the interaction is on and `written` the type of what it sends
+    (Parameters for an operation); `addressed` the path parameter that names one resource.
+
+    `segments` are the path parameters' fields in order, `requires` criteria that the addressed
+    resource must meet, `if_none_exist` criteria by which an earlier create is found again.
+    """
+
+    method: str
+    template: str
+    declared: RouteDeclaration
+    file: str
+    resource: str
+    written: str
+    segments: Mapping[str, Field]
+    addressed: str | None
+    body: Body | None
+    query: Query | None
+    writes: tuple[Write, ...]
+    answered: Answered
+    requires: Criteria
+    if_none_exist: Criteria
+    fields: Mapping[str, Field]
+
+    @property
+    def id(self) -> str:
+        return self.declared.id
+
+    def path(self, given: Mapping[str, str]) -> dict[str, str]:
+        """References by path parameter; Problem 400 for what is no id of that kind."""
+        found = {}
+        for name, field in self.segments.items():
+            try:
+                found[name] = _reference(field, given[name], self.resource)
+            except Refused as refused:
+                raise Problem(400, "invalid", f"{name} {refused}", expression=name) from None
+        return found
+
+    def write(self, resource: Resource, inputs: Inputs) -> Resource:
+        """The resource with everything that the route sets."""
+        for write in self.writes:
+            write(resource, inputs)
+        return resource
+
+
+def _reference(field: Field, given: str, resource: str) -> str:
+    raw = str(field.encode(given))
+    return raw if "/" in raw else f"{resource}/{raw}"
+
+
+def setter(field: Field, supply: Supply) -> Write:
+    """Writes what `supply` gives; nothing where it gives None."""
+    merge = field.optic.merge
+
+    def write(resource: Resource, inputs: Inputs) -> None:
+        value = supply(inputs)
+        if value is not None:
+            merge(resource, value)
+
+    return write
+
+
+def taker(field: Field, default: Supply | None) -> Write:
+    """Writes what the body has for the field, or its default."""
+    merge, name = field.optic.merge, field.name
+
+    def write(resource: Resource, inputs: Inputs) -> None:
+        value = inputs.body.get(name)
+        if value is None and default is not None:
+            value = default(inputs)
+        if value is not None and value != []:
+            merge(resource, value)
+
+    return write
+
+
+PARAMETER = re.compile(r"\{(\w+)\}")
