@@ -16,7 +16,8 @@ class SearchParameter:
     """One search parameter of one resource type.
 
     `alias_of` names the parameter whose values this one narrows to type `alias_type`
-    (`patient` = `subject` where it is a Patient): it has no index of its own.
+    (`patient` = `subject` where it is a Patient): it has no index of its own. `single` says that
+    no resource has more than one value (max 1 along the whole path).
     """
 
     code: str
@@ -27,6 +28,7 @@ class SearchParameter:
     alias_of: str | None = None
     alias_type: str | None = None
     components: tuple[Mapping[str, str], ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)

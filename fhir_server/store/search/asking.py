@@ -1,0 +1,56 @@
+"""What the parsing of one search needs to know about who asks what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from fhir_server.definitions.model import SearchParameter, ServedType
+from fhir_server.problems import Problem
+from fhir_server.store.search.node import Node
+
+# A policy node for a resource type: what of it the caller may see.
+Policy = Callable[[str], Node]
+
+
+class NotSupported(Problem):
+    """A parameter or modifier that this type does not have; lenient handling leaves it out."""
+
+    def __init__(self, diagnostics: str) -> None:
+        super().__init__(400, "not-supported", diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """`policy` binds every resource type that a criterion reaches. `variables` are replaced in
+    criteria that the server itself declares; they are None for what a caller wrote. `rowwise`
+    prefers predicates that check one row at a time to those that collect a set first."""
+
+    tenant: str
+    types: Mapping[str, ServedType]
+    now: datetime
+    policy: Policy
+    base: str | None = None
+    variables: Mapping[str, str | None] | None = None
+    rowwise: bool = False
+
+    def parameter(self, resource_type: str, code: str) -> SearchParameter:
+        """The declared parameter; NotSupported when the type has none of that name."""
+        found = self.types[resource_type].search.get(code)
+        if found is None:
+            raise NotSupported(f"{resource_type} has no search parameter {code[:64]}")
+        return found
+
+    def served(self, resource_type: str) -> ServedType:
+        """The declared type; NotSupported when it is not served."""
+        found = self.types.get(resource_type)
+        if found is None:
+            raise NotSupported(f"the type {resource_type[:64]} is not served")
+        return found
+
+
+def bad_value(code: str, why: str) -> NoReturn:
+    """Refuses a value without repeating it."""
+    raise Problem(400, "value", f"{code}: {why}", expression=code)

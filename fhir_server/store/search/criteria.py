@@ -1,0 +1,93 @@
+"""One search parameter, name and value, as a `Node`.
+
+https://hl7.org/fhir/R4/search.html#modifiers, https://hl7.org/fhir/R4/search.html#chaining
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from fhir_server.definitions.model import SearchParameter
+from fhir_server.problems import Problem
+from fhir_server.store.keys import present_key
+from fhir_server.store.search import compared, equal, linked
+from fhir_server.store.search.asking import Asking, NotSupported, bad_value
+from fhir_server.store.search.literals import alternatives, checked
+from fhir_server.store.search.node import NOTHING, Node, keys, negated
+
+MOST_HOPS = 5
+
+Read = Callable[[Asking, str, SearchParameter, str, list[str]], Node]
+_READ: Final[Mapping[str, Read]] = {
+    "token": equal.token,
+    "reference": equal.reference,
+    "uri": equal.uri,
+    "string": compared.string,
+    "date": compared.date,
+    "number": compared.number,
+    "quantity": compared.number,
+}
+
+
+def criterion(asking: Asking, resource_type: str, name: str, value: str, hops: int = 0) -> Node:
+    """The condition `name=value` on `resource_type`.
+
+    Raises NotSupported for a parameter or modifier that does not exist, Problem 400 for a value
+    that is not one.
+    """
+    if hops > MOST_HOPS:
+        raise Problem(400, "too-costly", f"a chain of more than {MOST_HOPS} hops")
+    if name.startswith("_has:"):
+        return linked.has(asking, resource_type, name, _tail(asking, value, hops))
+    head, dot, rest = name.partition(".")
+    if dot:
+        return linked.chain(asking, resource_type, head, rest, _tail(asking, value, hops))
+    return _plain(asking, resource_type, name, value)
+
+
+def _tail(asking: Asking, value: str, hops: int) -> linked.Tail:
+    """The rest of a chain on its target type, with what the caller may see of that type."""
+
+    def tail(target: str, name: str) -> Node:
+        return criterion(asking, target, name, value, hops + 1)
+
+    return tail
+
+
+def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
+    code, _, modifier = name.partition(":")
+    checked(name, text)
+    if code == "_id" and not modifier:
+        return equal.identity(asking, _values(asking, code, text))
+    parameter = _LAST_UPDATED if code == "_lastUpdated" else asking.parameter(resource_type, code)
+    if modifier == "missing":
+        return _missing(asking, parameter, text)
+    read = _READ.get(parameter.type)
+    if read is None or not parameter.expression:
+        raise NotSupported(f"{code} is not supported")
+    values = _values(asking, code, text)
+    return read(asking, resource_type, parameter, modifier, values) if values else NOTHING
+
+
+_LAST_UPDATED = SearchParameter("_lastUpdated", "date", "Resource.meta.lastUpdated", single=True)
+
+
+def _values(asking: Asking, code: str, text: str) -> list[str]:
+    values = alternatives(text)
+    if not values:
+        bad_value(code, "no value")
+    if asking.variables is None:
+        return values
+    known = (asking.variables.get(value, value) for value in values)
+    return [value for value in known if value is not None]
+
+
+def _missing(asking: Asking, parameter: SearchParameter, text: str) -> Node:
+    if text not in {"true", "false"}:
+        bad_value(parameter.code, ":missing is true or false")
+    if parameter.code == "_lastUpdated":
+        return negated(NOTHING) if text == "false" else NOTHING
+    present = keys([present_key(asking.tenant, parameter.code)])
+    return present if text == "false" else negated(present)
+

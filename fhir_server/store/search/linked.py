@@ -1,0 +1,82 @@
+"""Criteria on other resources: chains (`subject:Patient.name`) and reverse chains (`_has`).
+
+Every resource type that a chain reaches is bound by what the caller may see of it.
+https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.html#has
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fhir_server.definitions.model import SearchParameter
+from fhir_server.problems import Problem
+from fhir_server.store.search.asking import Asking, NotSupported
+from fhir_server.store.search.node import Node, all_of, any_of
+
+# Reads the rest of the name on a target type.
+Tail = Callable[[str, str], Node]
+
+
+def chain(asking: Asking, resource_type: str, head: str, rest: str, tail: Tail) -> Node:
+    """`head[:Type].rest`: the resource refers to one that meets `rest`."""
+    code, _, narrowed = head.partition(":")
+    parameter = _reference(asking, resource_type, code)
+    narrowed = narrowed or parameter.alias_type or ""
+    if narrowed:
+        asking.served(narrowed)
+        targets = [narrowed]
+    else:
+        targets = [target for target in parameter.targets if target in asking.types]
+    nodes, refused = [], None
+    for target in targets:
+        try:
+            nodes.append(_chained(asking, resource_type, parameter, target, tail(target, rest)))
+        except NotSupported as error:
+            refused = error
+    if not nodes:
+        raise refused or NotSupported(f"{code} cannot be chained")
+    return any_of(nodes)
+
+
+def _chained(
+    asking: Asking, resource_type: str, parameter: SearchParameter, target: str, node: Node
+) -> Node:
+    code = parameter.alias_of or parameter.code
+    met = all_of([node, asking.policy(target)])
+    return Node((_style(asking, resource_type, code, node), code, target, met.shape), met.values)
+
+
+def _style(asking: Asking, resource_type: str, code: str, node: Node) -> str:
+    """How the reference is followed: a look-up a row, a set of column values, a set of keys."""
+    if not is_single_column(asking, resource_type, code):
+        return "chain-keys"
+    return "chain-row" if asking.rowwise and not node.shape[0].startswith("has-") else "chain-column"
+
+
+def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:
+    """`_has:Type:reference:rest`: a resource that meets `rest` refers to this one."""
+    parts = name.split(":", 3)
+    if len(parts) != 4:
+        raise Problem(400, "invalid", "_has is _has:Type:reference:parameter")
+    _, source, code, rest = parts
+    asking.served(source)
+    parameter = _reference(asking, source, code)
+    if parameter.targets and resource_type not in parameter.targets:
+        raise NotSupported(f"{source}:{code} does not refer to {resource_type}")
+    code = parameter.alias_of or parameter.code
+    met = all_of([tail(source, rest), asking.policy(source)])
+    style = "has-column" if is_single_column(asking, source, code) else "has-keys"
+    return Node((style, source, code, met.shape), met.values)
+
+
+def is_single_column(asking: Asking, resource_type: str, code: str) -> bool:
+    """Whether the reference has a typed column that holds all its values."""
+    served = asking.types[resource_type]
+    return served.search[code].single and any(found.code == code for found in served.hot)
+
+
+def _reference(asking: Asking, resource_type: str, code: str) -> SearchParameter:
+    parameter = asking.parameter(resource_type, code)
+    if parameter.type != "reference":
+        raise NotSupported(f"{resource_type}:{code} is not a reference")
+    return parameter

@@ -1,0 +1,167 @@
+"""The order of a page, and the condition that continues it after a given row.
+
+https://hl7.org/fhir/R4/search.html#sort
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Text,
+    and_,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    tuple_,
+)
+from sqlalchemy.types import TypeEngine
+
+from fhir_server.definitions.model import ServedType
+from fhir_server.problems import Problem
+from fhir_server.store.search.asking import NotSupported
+from fhir_server.store.search.predicates import Binds, Condition, Row
+from fhir_server.store.tables import Bytewise, Instant, column_name
+
+MOST_KEYS = 5
+
+
+class Key(NamedTuple):
+    """`kind`: `id`, `updated`, `instant` or `name` (a hot column), `text` or `amount` (a sort
+    value)."""
+
+    kind: str
+    code: str
+    descending: bool
+
+    @property
+    def nullable(self) -> bool:
+        return self.kind not in {"id", "updated"}
+
+
+def keys_of(served: ServedType, sort: str) -> tuple[Key, ...]:
+    """The keys that `_sort` names, `id` last; NotSupported for what cannot be sorted by."""
+    words = [word.strip() for word in sort.split(",") if word.strip()]
+    if len(words) > MOST_KEYS:
+        raise Problem(400, "too-costly", f"more than {MOST_KEYS} sort keys")
+    keys = dict.fromkeys(_key(served, word.lstrip("-"), word.startswith("-")) for word in words)
+    return complete(tuple(keys))
+
+
+def complete(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """`keys` up to `id`, which is added in the direction of the last: no two rows are equal."""
+    for at, key in enumerate(keys):
+        if key.kind == "id":
+            return keys[: at + 1]
+    return (*keys, Key("id", "_id", keys[-1].descending if keys else False))
+
+
+def _key(served: ServedType, code: str, descending: bool) -> Key:
+    if code == "_id":
+        return Key("id", code, descending)
+    if code == "_lastUpdated":
+        return Key("updated", code, descending)
+    parameter = served.search.get(code)
+    if parameter is None or not parameter.expression:
+        raise NotSupported(f"{served.name} cannot be sorted by {code[:64]}")
+    parameter = served.search[parameter.alias_of or code]
+    if any(hot.code == parameter.code for hot in served.hot):
+        return Key("instant" if parameter.type == "date" else "name", parameter.code, descending)
+    if parameter.type in {"composite", "special"}:
+        raise NotSupported(f"{served.name} cannot be sorted by {code[:64]}")
+    amount = parameter.type in {"number", "quantity"}
+    return Key("amount" if amount else "text", parameter.code, descending)
+
+
+def expression(row: Row, key: Key) -> ColumnElement[Any]:
+    """What the key sorts by, on `row`."""
+    if key.kind == "id":
+        return row.c.id
+    if key.kind == "updated":
+        return row.c.updated
+    if key.kind in {"instant", "name"}:
+        return row.c[column_name(key.code)]
+    value = row.c.sorts.op("->>", return_type=Text())(literal_column(f"'{key.code}'"))
+    if key.descending:
+        greatest = row.c.sorts.op("->>", return_type=Text())(literal_column(f"'-{key.code}'"))
+        value = func.coalesce(greatest, value)
+    return cast(value, Numeric) if key.kind == "amount" else value.collate("C")
+
+
+def ordered(key: Key, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """As an ORDER BY: missing values last whatever the direction."""
+    if not key.descending:
+        return value.asc()
+    return value.desc().nulls_last() if key.nullable else value.desc()
+
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "id": Bytewise,
+    "updated": Instant,
+    "instant": Instant,
+    "name": Bytewise,
+    "text": Bytewise,
+    "amount": Numeric(),
+}
+
+
+def bind(binds: Binds, key: Key) -> ColumnElement[Any]:
+    """The parameter for the key's value in a cursor."""
+    return binds.take(Text() if _TYPES[key.kind] is Bytewise else _TYPES[key.kind])
+
+
+def regions(
+    row: Row, keys: tuple[Key, ...], missing: tuple[bool, ...], binds: Binds
+) -> list[Condition]:
+    """The rows after the cursor's, as parts that follow one another.
+
+    One nullable column and `id` in the same direction is what a hot B-tree is ordered by: there
+    the values and the missing ones are two parts, each a range of the index. `missing` tells
+    which of the cursor's values are.
+    """
+    values = [bind(binds, key) for key, gone in zip(keys, missing, strict=True) if not gone]
+    columns = [expression(row, key) for key in keys]
+    one_way = len({key.descending for key in keys}) == 1
+    if one_way and not any(missing) and not any(key.nullable for key in keys):
+        return [_beyond(keys[0].descending, columns, values)]
+    if one_way and len(keys) == 2 and keys[0].kind in {"instant", "name"}:
+        if missing[0]:
+            return [and_(columns[0].is_(None), _beyond(keys[1].descending, columns[1:], values))]
+        return [_beyond(keys[0].descending, columns, values), columns[0].is_(None)]
+    return [_lexicographic(keys, columns, missing, values)]
+
+
+def _beyond(
+    descending: bool, columns: list[ColumnElement[Any]], values: list[ColumnElement[Any]]
+) -> Condition:
+    if len(columns) == 1:
+        return columns[0] < values[0] if descending else columns[0] > values[0]
+    left, right = tuple_(*columns), tuple_(*values)
+    return left < right if descending else left > right
+
+
+def _lexicographic(
+    keys: tuple[Key, ...],
+    columns: list[ColumnElement[Any]],
+    missing: tuple[bool, ...],
+    values: list[ColumnElement[Any]],
+) -> Condition:
+    """Equal in the first n keys and beyond in the next, for each n."""
+    found: list[Condition] = []
+    equal: list[Condition] = []
+    remaining = iter(values)
+    for key, column, gone in zip(keys, columns, missing, strict=True):
+        if gone:
+            equal.append(column.is_(None))
+            continue
+        value = next(remaining)
+        beyond = _beyond(key.descending, [column], [value])
+        if key.nullable:
+            beyond = or_(beyond, column.is_(None))
+        found.append(and_(*equal, beyond))
+        equal.append(column == value)
+    return or_(*found) if found else false()

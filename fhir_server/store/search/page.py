@@ -1,0 +1,67 @@
+"""What a search asks of the database, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from fhir_server.context import Context
+from fhir_server.store.search.includes import Include
+from fhir_server.store.search.order import Key
+from fhir_server.store.stored import Stored
+
+Pair = tuple[str, str]
+
+
+class Fetches(Protocol):
+    """A database session."""
+
+    async def fetch(self, sql: str, args: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows; bodies as bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A sub-search computed for each match: how many, whether any, or the first one's body.
+
+    `params` may use `$this` (the match), `$caller` and `$patient`.
+    """
+
+    name: str
+    kind: Literal["count", "first", "exists"]
+    type: str
+    params: Sequence[Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A planned search: one statement and how to read its rows."""
+
+    ctx: Context
+    type: str
+    sql: str
+    args: dict[str, Any]
+    count: int
+    order: tuple[Key, ...]
+    scope: bytes | None
+    first: bool
+    rows: bool
+    total: bool
+    derived: int
+    includes: tuple[Include, ...]
+    used: list[Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`derived` runs parallel to `matches`, each in the order the fields were asked for. `total`
+    is None where nobody asked and it is not known for free. `used` are the parameters that took
+    part, for the self link."""
+
+    matches: list[Stored]
+    includes: list[Stored] = field(default_factory=list)
+    total: int | None = None
+    next: str | None = None
+    used: list[Pair] = field(default_factory=list)
+    derived: list[tuple[Any, ...]] = field(default_factory=list)

@@ -1,0 +1,222 @@
+"""A whole search as one SQL statement, built once for each shape.
+
+A search on a hot reference is *driven* by it: the first reference of a resource is a column, so a
+compound B-tree yields the rows in the wanted order and stops at the limit; a resource's further
+references stand in the value table and make a second part. The cursor's position may cut each
+part in two (see order.py). Every part has the limit; the parts together are sorted and limited
+again. With one part, which is the common case, the statement is just that part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    any_,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.expression import Executable
+
+from fhir_server.store.search.node import Shape
+from fhir_server.store.search.order import Key, expression, ordered, regions
+from fhir_server.store.search.predicates import Binds, Builder, Condition, Row, first_key, name_of
+from fhir_server.store.tables import Tables, column_name
+
+# Other limits are bound: plans know these, and the number of shapes stays small.
+USUAL_LIMITS = frozenset({1, 2, 11, 21, 26, 51, 101})
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """The hot reference that a search is driven by: `many` values or one, or the row of the page
+    (`this`); `single` when no resource has a further one."""
+
+    code: str
+    many: bool
+    single: bool
+    this: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchShape:
+    """What a search's text depends on. `missing` tells of each cursor value whether it is null;
+    it is None on the first page."""
+
+    type: str
+    where: Shape
+    drive: Drive | None = None
+    order: tuple[Key, ...] = ()
+    missing: tuple[bool, ...] | None = None
+    limit: int | None = None
+    derived: tuple[DerivedShape, ...] = ()
+    total: bool = False
+    rows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedShape:
+    """A sub-search for each row of the page: `count`, `exists`, or the `first` one's body."""
+
+    kind: str
+    search: SearchShape
+
+
+def search_sql(tables: Tables, shape: SearchShape) -> str:
+    """The statement's text. Its rows: id, version, updated, body, the sort values, the derived
+    values, and the total when asked for; only the total when `rows` is false."""
+    return sql_text(_Statement(Builder(tables, Binds())).whole(shape))
+
+
+def several_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
+    """Several searches as one statement; its rows: type, id, version, updated, body."""
+    statement = _Statement(Builder(tables, Binds()))
+    return sql_text(union_all(*(statement.typed(shape) for shape in shapes)))
+
+
+def sql_text(statement: Executable) -> str:
+    return str(statement.compile(dialect=_DIALECT))
+
+
+_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+_COLUMNS = ("id", "version", "updated", "body")
+
+
+@dataclass(slots=True)
+class _Statement:
+    build: Builder
+
+    def whole(self, shape: SearchShape) -> Select[Any]:
+        if not shape.rows:
+            return select(self._count(shape))
+        parts = self._parts(shape)
+        after = self.build.binds.at
+        self.build.binds.at = 0
+        total = self._count(shape) if shape.total else None
+        self.build.binds.at = after
+        limit = self._limit(shape)
+        parts = [part.limit(limit) for part in parts]
+        if len(parts) == 1 and not shape.derived and total is None:
+            return parts[0]
+        return self._page(shape, _together(parts, "page"), limit, total)
+
+    def typed(self, shape: SearchShape) -> Select[Any]:
+        found = self.whole(shape).subquery()
+        return select(name_of(shape.type), *(found.c[name] for name in _COLUMNS))
+
+    def _page(
+        self,
+        shape: SearchShape,
+        page: Subquery,
+        limit: ColumnElement[int],
+        total: ColumnElement[int] | None,
+    ) -> Select[Any]:
+        sorts = [page.c[f"s{n}"] for n in range(len(shape.order))]
+        derived = [self._derived(one).label(f"d{n}") for n, one in enumerate(shape.derived)]
+        extra = [] if total is None else [total.label("total")]
+        columns = [page.c[name] for name in _COLUMNS]
+        order = [ordered(key, sort) for key, sort in zip(shape.order, sorts, strict=True)]
+        return select(*columns, *sorts, *derived, *extra).order_by(*order).limit(limit)
+
+    def _limit(self, shape: SearchShape) -> ColumnElement[int]:
+        if shape.limit is not None:
+            return literal_column(str(int(shape.limit)))
+        # Bound by name, for it is not one of the conditions' values.
+        return literal_column("%(page_limit)s::int")
+
+    def _parts(self, shape: SearchShape) -> list[Select[Any]]:
+        """The disjoint selections whose union is the search, each in order."""
+        start = self.build.binds.at
+        found: list[Select[Any]] = []
+        for further in self._drives(shape):
+            self.build.binds.at = start
+            row, met = self._driven(shape, further)
+            found += [self._part(row, shape, condition) for condition in self._cut(shape, row, met)]
+        return found
+
+    def _drives(self, shape: SearchShape) -> list[bool]:
+        return [False, True] if shape.drive and not shape.drive.single else [False]
+
+    def _cut(self, shape: SearchShape, row: Row, met: Condition) -> list[Condition]:
+        if shape.missing is None:
+            return [met]
+        return [
+            and_(met, region)
+            for region in regions(row, shape.order, shape.missing, self.build.binds)
+        ]
+
+    def _part(self, row: Row, shape: SearchShape, met: Condition) -> Select[Any]:
+        sorts = [expression(row, key) for key in shape.order]
+        labelled = [sort.label(f"s{n}") for n, sort in enumerate(sorts)]
+        own = [first_key(row).label("own")] if shape.derived else []
+        order = [ordered(key, sort) for key, sort in zip(shape.order, sorts, strict=True)]
+        columns = [row.c[name] for name in _COLUMNS]
+        return select(*columns, *labelled, *own).where(met).order_by(*order)
+
+    def _driven(self, shape: SearchShape, further: bool) -> tuple[Row, Condition]:
+        """A row of the type and the search's condition on it, taking the binds in order."""
+        row = self.build.row(shape.type)
+        if shape.drive is None:
+            return row, self.build.where(shape.where, row)
+        drive = shape.drive
+        wanted = self._wanted(drive)
+        column = row.c[column_name(drive.code)]
+        if further:
+            values = self.build.value_rows(shape.type)
+            ids = select(values.c.id).where(
+                values.c.param == name_of(drive.code), _is(values.c.norm, wanted, drive.many)
+            )
+            driven = and_(
+                row.c.id == any_(func.array(ids.scalar_subquery())),
+                ~_is(column, wanted, drive.many),
+            )
+        else:
+            driven = _is(column, wanted, drive.many)
+        return row, and_(driven, self.build.where(shape.where, row))
+
+    def _wanted(self, drive: Drive) -> ColumnElement[Any]:
+        if drive.this:
+            return name_of(drive.this + "/").op("||")(literal_column("page.id", Text))
+        return self.build.binds.take(ARRAY(Text) if drive.many else Text())
+
+    def _count(self, shape: SearchShape) -> ColumnElement[int]:
+        start = self.build.binds.at
+        counts = []
+        for further in self._drives(shape):
+            self.build.binds.at = start
+            row, met = self._driven(shape, further)
+            counted = select(func.count()).select_from(row.source).where(met)
+            counts.append(counted.scalar_subquery())
+        return counts[0] if len(counts) == 1 else counts[0] + counts[1]
+
+    def _derived(self, shape: DerivedShape) -> ColumnElement[Any]:
+        search = shape.search
+        if shape.kind == "count":
+            return self._count(search)
+        one = literal_column("1")
+        parts = [part.limit(one) for part in self._parts(search)]
+        found = _together(parts, None)
+        if shape.kind == "exists":
+            return select(func.count() > literal_column("0")).select_from(found).scalar_subquery()
+        order = [ordered(key, found.c[f"s{n}"]) for n, key in enumerate(search.order)]
+        return select(found.c.body).order_by(*order).limit(one).scalar_subquery()
+
+
+def _is(column: ColumnElement[Any], wanted: ColumnElement[Any], many: bool) -> Condition:
+    return column == any_(wanted) if many else column == wanted
+
+
+def _together(parts: list[Select[Any]], name: str | None) -> Subquery:
+    if len(parts) == 1:
+        return parts[0].subquery(name)
+    return union_all(*(part.subquery().select() for part in parts)).subquery(name)

@@ -1,0 +1,1 @@
+"""What FHIR elements are worth to a search, one module per kind of search parameter."""
