@@ -102,15 +102,14 @@ KEYS: Mapping[str, frozenset[str]] = {
 }
 
 # The data types: a name that is none of these names a resource.
-DATA_TYPES = frozenset(
-    (
-        "base64Binary boolean canonical code date dateTime decimal id instant integer markdown "
-        "oid positiveInt string time unsignedInt uri url uuid xhtml Address Age Annotation "
-        "Attachment BackboneElement CodeableConcept Coding ContactDetail ContactPoint "
-        "Contributor Count DataRequirement Distance Dosage Duration Element ElementDefinition "
-        "Expression Extension HumanName Identifier MarketingStatus Meta Money Narrative "
-        "ParameterDefinition Period Population ProdCharacteristic ProductShelfLife Quantity "
-        "Range Ratio Reference RelatedArtifact SampledData Signature SubstanceAmount Timing "
-        "TriggerDefinition UsageContext"
-    ).split()
+_DATA_TYPES = (
+    "base64Binary boolean canonical code date dateTime decimal id instant integer markdown "
+    "oid positiveInt string time unsignedInt uri url uuid xhtml Address Age Annotation "
+    "Attachment BackboneElement CodeableConcept Coding ContactDetail ContactPoint "
+    "Contributor Count DataRequirement Distance Dosage Duration Element ElementDefinition "
+    "Expression Extension HumanName Identifier MarketingStatus Meta Money Narrative "
+    "ParameterDefinition Period Population ProdCharacteristic ProductShelfLife Quantity "
+    "Range Ratio Reference RelatedArtifact SampledData Signature SubstanceAmount Timing "
+    "TriggerDefinition UsageContext"
 )
+DATA_TYPES = frozenset(_DATA_TYPES.split())

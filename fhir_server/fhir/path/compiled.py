@@ -53,7 +53,7 @@ class Path:
 
 
 @lru_cache(maxsize=4096)
-def compile(expression: str) -> Path:
+def compile(expression: str) -> Path:  # noqa: A001 - as in re.compile
     """Compile `expression`; PathError when it is not FHIRPath."""
     return Path(expression)
 

@@ -8,9 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import fhirpathpy
+from antlr4 import CommonTokenStream, InputStream, Token  # type: ignore[import-untyped]
+from antlr4.error.ErrorListener import ErrorListener  # type: ignore[import-untyped]
 from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.engine.nodes import FP_Type, ResourceNode
 from fhirpathpy.models import models
+from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
+from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
 
 from fhir_server.fhir.path.members import resolve
 from fhir_server.fhir.path.parser import PathError
@@ -21,12 +25,13 @@ _CALL = re.compile(r"(\w+)\(")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\b(?:and|or|xor|implies|in|contains|is|as|div|mod) *\(")
 
 
-def compile(expression: str) -> Run:
+def compile(expression: str) -> Run:  # noqa: A001 - as in re.compile
     """The expression on the full engine; PathError when it is not FHIRPath."""
     for name in _CALL.findall(_STRING.sub("", expression)):
         if name not in invocation_registry and name not in _OPTIONS["userInvocationTable"]:
             raise PathError(f"not a FHIRPath function: {name}()")
     try:
+        _check_syntax(expression)
         run = fhirpathpy.compile(_without_trace(expression), models["r4"], _OPTIONS)
     except Exception as error:
         raise PathError(f"not a FHIRPath expression: {expression}") from error
@@ -36,6 +41,24 @@ def compile(expression: str) -> Run:
         return [_plain(item) for item in run(node, variables)]
 
     return values
+
+
+class _Strict(ErrorListener):  # type: ignore[misc]
+    """Refuses what the engine's own parser would guess its way around."""
+
+    def syntaxError(self, *_: object) -> None:  # noqa: N802 - ANTLR's name
+        raise PathError("a syntax error")
+
+
+def _check_syntax(expression: str) -> None:
+    lexer = FHIRPathLexer(InputStream(expression))
+    parser = FHIRPathParser(CommonTokenStream(lexer))
+    for part in (lexer, parser):
+        part.removeErrorListeners()
+        part.addErrorListener(_Strict())
+    parser.expression()
+    if parser.getCurrentToken().type != Token.EOF:
+        raise PathError("more than one expression")
 
 
 def _plain(item: Any) -> Any:
@@ -51,7 +74,7 @@ def _has_value(items: list[Any]) -> list[bool]:
 
 def _resolve(items: list[Any]) -> list[Any]:
     targets = [target for item in items for target in resolve(item, None, None)]
-    return [ResourceNode.create_node(target) for target in targets]
+    return [ResourceNode(target, None) for target in targets]  # type: ignore[no-untyped-call]
 
 
 def _html_checks(items: list[Any]) -> list[bool]:

@@ -20,7 +20,7 @@ _DOM_3 = (
 
 
 _ELE_1 = "hasValue() or (children().count() > id.count())"
-_NOTHING = (None, [])
+_NOTHING: tuple[Any, ...] = (None, [])
 _NOT_CONTENT = frozenset({"id", "_id", "resourceType"})
 
 

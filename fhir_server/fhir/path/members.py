@@ -150,12 +150,12 @@ def _absent(name: str) -> Callable[[dict[str, Any]], Any]:
         return extended
 
     def choice(node: dict[str, Any]) -> Any:
-        for key in node:
+        for key, value in node.items():
             if key in chosen:
-                return node[key]
-        for key in node:
+                return value
+        for key, value in node.items():
             if key[0] == "_" and key[1:] in chosen:
-                return _wrapped(node[key])
+                return _wrapped(value)
         return extended(node)
 
     return choice

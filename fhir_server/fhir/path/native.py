@@ -49,18 +49,17 @@ from fhir_server.fhir.path.parser import (
 _UCUM = "http://unitsofmeasure.org"
 
 
-def compile(expression: str) -> Values:
+def compile(expression: str) -> Values:  # noqa: A001 - as in re.compile
     """The closure of `expression`; NotNative when it is beyond the subset."""
     return KNOWN.get(expression) or values(parse(expression))
 
 
-def values(node: Node) -> Values:
+def values(node: Node) -> Values:  # noqa: PLR0911 - one case for each kind of node
     match node:
         case This():
-            return lambda this, resource, root: [this]
+            return lambda this, _resource, _root: [this]
         case Literal(items):
-            found = list(items)
-            return lambda this, resource, root: found
+            return _constant(list(items))
         case Variable(name):
             return _variable(name)
         case Member(base, name):
@@ -77,7 +76,7 @@ def values(node: Node) -> Values:
             return _call(node, base, name, arguments)
 
 
-def condition(node: Node) -> Condition:
+def condition(node: Node) -> Condition:  # noqa: PLR0911 - one case for each kind of question
     match node:
         case Binary("and" | "or" | "xor" | "implies" as operator, left, right):
             return LOGIC[operator](condition(left), condition(right))
@@ -113,14 +112,18 @@ def _listed(question: Condition) -> Values:
     return run
 
 
+def _constant(items: list[Any]) -> Values:
+    return lambda _this, _resource, _root: items
+
+
 def _variable(name: str) -> Values:
     match name:
         case "resource":
-            return lambda this, resource, root: [resource]
+            return lambda _this, resource, _root: [resource]
         case "rootResource":
-            return lambda this, resource, root: [root]
+            return lambda _this, _resource, root: [root]
         case "ucum":
-            return lambda this, resource, root: [_UCUM]
+            return _constant([_UCUM])
     raise NotNative(name)
 
 

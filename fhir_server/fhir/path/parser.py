@@ -162,7 +162,7 @@ class _Parser:
             else:
                 return node
 
-    def _term(self) -> Node:
+    def _term(self) -> Node:  # noqa: PLR0911 - one for each kind of token
         kind, text = self._next
         if kind == "name" and text in ("true", "false"):
             self._at += 1
@@ -228,7 +228,7 @@ def _unqualified(node: Node) -> str:
 _ITEMWISE = frozenset({"where", "select", "all", "exists", "repeat"})
 
 
-def rebased(node: Node, base: Node) -> Node:
+def rebased(node: Node, base: Node) -> Node:  # noqa: PLR0911 - one case for each kind of node
     """`node` as asked of `base` instead of the item in focus."""
     match node:
         case This():
