@@ -1,0 +1,242 @@
+"""Reads the declared folders into one `Definitions`, reporting every error at once.
+
+A declaration that names something that does not exist is a start-up error, with the file, the
+key and the nearest name that does exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import yaml
+
+from fhir_server.definitions.cardinality import is_single
+from fhir_server.definitions.facts import Facts
+from fhir_server.definitions.model import (
+    AccessRule,
+    CodeMap,
+    Definitions,
+    HotIndex,
+    Profile,
+    SearchParameter,
+    SearchType,
+    ServedType,
+)
+
+CANONICAL = "https://fhir.ghasi.af"
+APPLIES_WHEN = f"{CANONICAL}/StructureDefinition/applies-when"
+SEARCH_INDEX = f"{CANONICAL}/StructureDefinition/search-index"
+_NARROWED = re.compile(r"^(?P<path>.+)\.where\(resolve\(\) is (?P<type>\w+)\)$")
+
+Resource = dict[str, Any]
+
+
+class DeclarationError(Exception):
+    """The declared folders are wrong; `errors` lists every place."""
+
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """` (did you mean x?)`, or nothing where no name is near."""
+    near = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def load_definitions(root: Path, facts: Facts) -> Definitions:
+    """Everything `root`/profiles and `root`/capability declare; raises DeclarationError."""
+    return _Loader(root, facts).load()
+
+
+class _Loader:
+    def __init__(self, root: Path, facts: Facts) -> None:
+        self._facts = facts
+        self._errors: list[str] = []
+        self._capability_folder = root / "capability"
+        self._files = {
+            path: self._json(path)
+            for folder in ("profiles", "capability")
+            for path in sorted((root / folder).glob("*.json"))
+        }
+
+    def load(self) -> Definitions:
+        capability = self._one("CapabilityStatement")
+        types = self._types(capability)
+        definitions = Definitions(
+            types=types,
+            profiles=self._profiles(),
+            code_maps={m.name: m for _, r in self._all("ConceptMap") for m in [_code_map(r)]},
+            value_sets=self._by_url("ValueSet"),
+            code_systems=self._by_url("CodeSystem"),
+            access=self._access(types),
+            operations=self._by_url("OperationDefinition"),
+            capability=capability,
+            compartments={
+                name: {t: tuple(codes) for t, codes in compartment.items()}
+                for name, compartment in self._facts.compartments.items()
+            },
+        )
+        self._check_code_maps()
+        if self._errors:
+            raise DeclarationError(self._errors)
+        return definitions
+
+    def _json(self, path: Path) -> Resource:
+        try:
+            resource = orjson.loads(path.read_bytes())
+        except orjson.JSONDecodeError as error:
+            self._errors.append(f"{path}: not JSON: {error}")
+            return {}
+        return cast(Resource, resource)
+
+    def _all(self, resource_type: str) -> list[tuple[Path, Resource]]:
+        return [(p, r) for p, r in self._files.items() if r.get("resourceType") == resource_type]
+
+    def _one(self, resource_type: str) -> Resource:
+        found = self._all(resource_type)
+        if len(found) != 1:
+            raise DeclarationError([*self._errors, f"capability/: one {resource_type} expected"])
+        return found[0][1]
+
+    def _by_url(self, resource_type: str) -> dict[str, Resource]:
+        return {r["url"]: r for _, r in self._all(resource_type)}
+
+    def _profiles(self) -> dict[str, Profile]:
+        return {
+            r["url"]: Profile(r["id"], r["url"], r["type"], r, extension(r, APPLIES_WHEN))
+            for _, r in self._all("StructureDefinition")
+        }
+
+    def _types(self, capability: Resource) -> dict[str, ServedType]:
+        rest = capability["rest"][0]
+        known = self._facts.search_parameters
+        types = {}
+        for declared in rest["resource"]:
+            name = declared["type"]
+            if name not in known:
+                self._error("rest.resource", f"unknown type {name}{did_you_mean(name, known)}")
+                continue
+            types[name] = self._served(declared)
+        return types
+
+    def _served(self, declared: Resource) -> ServedType:
+        search = self._search(declared)
+        return ServedType(
+            name=declared["type"],
+            interactions=frozenset(i["code"] for i in declared["interaction"]),
+            search=search,
+            indexes=tuple(self._indexes(declared, search)),
+            profiles=tuple(declared.get("supportedProfile", ())),
+            operations={o["name"]: o["definition"] for o in declared.get("operation", ())},
+            includes=tuple(declared.get("searchInclude", ())),
+            revincludes=tuple(declared.get("searchRevInclude", ())),
+        )
+
+    def _search(self, declared: Resource) -> dict[str, SearchParameter]:
+        name = declared["type"]
+        known = {**self._facts.search_parameters[name], **self._custom(name)}
+        enabled = [p["name"] for p in declared.get("searchParam", ())]
+        for code in enabled:
+            if code not in known:
+                self._error(f"{name}.searchParam", f"no {code}{did_you_mean(code, known)}")
+        facts = {code: known[code] for code in enabled if code in known}
+        return {code: _parameter(fact, facts, self._facts) for code, fact in facts.items()}
+
+    def _custom(self, resource_type: str) -> dict[str, Resource]:
+        return {
+            r["code"]: r
+            for _, r in self._all("SearchParameter")
+            if resource_type in r.get("base", ())
+        }
+
+    def _indexes(
+        self, declared: Resource, search: Mapping[str, SearchParameter]
+    ) -> Iterable[HotIndex]:
+        for value in extensions(declared, SEARCH_INDEX):
+            index = HotIndex(
+                tuple((c.lstrip("-").strip(), c.startswith("-")) for c in value.split(","))
+            )
+            for code, _ in index.columns:
+                if code not in search:
+                    where = f"{declared['type']}.{SEARCH_INDEX}"
+                    self._error(where, f"no {code}{did_you_mean(code, search)}")
+                    break
+            else:
+                yield index
+
+    def _access(self, types: Mapping[str, ServedType]) -> dict[str, dict[str, AccessRule]]:
+        path = self._capability_folder / "access-policy.yaml"
+        roles = yaml.safe_load(path.read_text())["roles"]
+        for role, rules in roles.items():
+            for name in rules:
+                if name not in types:
+                    near = did_you_mean(name, types)
+                    self._errors.append(f"{path}: roles.{role}: unknown type {name}{near}")
+        return {
+            role: {
+                name: AccessRule(tuple(rule.get("read", ())), bool(rule.get("write", False)))
+                for name, rule in rules.items()
+            }
+            for role, rules in roles.items()
+        }
+
+    def _check_code_maps(self) -> None:
+        for path, resource in self._all("ConceptMap"):
+            targets = [
+                t["code"] for g in resource["group"] for e in g["element"] for t in e["target"]
+            ]
+            if len(targets) != len(set(targets)):
+                self._errors.append(f"{path}: group: not 1:1, so it cannot be read backwards")
+
+    def _error(self, key: str, message: str) -> None:
+        self._errors.append(f"capability/CapabilityStatement.json: {key}: {message}")
+
+
+def extensions(element: Mapping[str, Any], url: str) -> list[str]:
+    """The string values of the extensions with that url."""
+    return [e["valueString"] for e in element.get("extension", ()) if e["url"] == url]
+
+
+def extension(element: Mapping[str, Any], url: str) -> str | None:
+    """The first string value of the extension with that url."""
+    return next(iter(extensions(element, url)), None)
+
+
+def _parameter(fact: Resource, known: Mapping[str, Resource], facts: Facts) -> SearchParameter:
+    alias_of, alias_type = _alias(fact, known)
+    return SearchParameter(
+        code=fact["code"],
+        type=cast(SearchType, fact["type"]),
+        expression=fact.get("expression", ""),
+        targets=tuple(fact.get("target", ())),
+        url=fact["url"],
+        alias_of=alias_of,
+        alias_type=alias_type,
+        components=tuple(fact.get("components", ())),
+        single=is_single(facts, fact.get("expression", "")),
+    )
+
+
+def _alias(fact: Resource, known: Mapping[str, Resource]) -> tuple[str | None, str | None]:
+    narrowed = _NARROWED.match(fact.get("expression", ""))
+    if not narrowed:
+        return None, None
+    whole = (c for c, p in known.items() if p.get("expression") == narrowed["path"])
+    code = next(whole, None)
+    return (code, narrowed["type"]) if code else (None, None)
+
+
+def _code_map(resource: Resource) -> CodeMap:
+    pairs = {
+        element["code"]: element["target"][0]["code"]
+        for group in resource["group"]
+        for element in group["element"]
+    }
+    return CodeMap(resource["id"], pairs, {code: name for name, code in pairs.items()})
