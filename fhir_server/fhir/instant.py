@@ -41,8 +41,8 @@ def interval(text: str) -> tuple[datetime, datetime]:
 
 def now_text(moment: datetime) -> str:
     """`moment` (aware) as an instant in UTC with milliseconds: 2026-01-31T09:05:07.120Z."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def _days(year: int, month: int, day: int) -> tuple[datetime, datetime]:
