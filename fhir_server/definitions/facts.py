@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 
 FOLDER = Path(__file__).parent / "r4"
-SERVED_TYPES = tuple(
-    """Appointment AuditEvent Basic Binary Bundle CapabilityStatement CareTeam Communication
-    CommunicationRequest Device DocumentReference Encounter Group HealthcareService Location
-    OperationOutcome Organization Parameters Patient Practitioner PractitionerRole Provenance
-    RelatedPerson Subscription Task""".split()
-)
+SERVED_TYPES = (
+    "Appointment", "AuditEvent", "Basic", "Binary", "Bundle", "CapabilityStatement", "CareTeam",
+    "Communication", "CommunicationRequest", "Device", "DocumentReference", "Encounter", "Group",
+    "HealthcareService", "Location", "OperationOutcome", "Organization", "Parameters", "Patient",
+    "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Task",
+)  # fmt: skip
 
 Json = dict[str, Any]
 SearchParameters = Mapping[str, Mapping[str, dict[str, Any]]]

@@ -1,7 +1,7 @@
 """Generates `definitions/r4/*.json` from the official package: a developer's command.
 
-    python -m fhir_server.definitions.generate          writes the tables
-    python -m fhir_server.definitions.generate --check  fails when they differ
+python -m fhir_server.definitions.generate          writes the tables
+python -m fhir_server.definitions.generate --check  fails when they differ
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def resource_types(source: package.Package) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     wanted = {FOLDER / name: body + "\n" for name, body in tables()}
-    present = {p for p in FOLDER.rglob("*.json")}
+    present = set(FOLDER.rglob("*.json"))
     if "--check" in arguments:
         return _check(wanted, present)
     for path in present - wanted.keys():

@@ -1,11 +1,11 @@
-"""Required bindings: may this code stand here?
+"""Required bindings: which codes may stand where.
 
 https://hl7.org/fhir/R4/terminologies.html#required
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fhir_server.definitions.facts import Facts
@@ -13,7 +13,6 @@ from fhir_server.validation.place import Place
 from fhir_server.validation.run import Json, Run
 
 Codes = frozenset[tuple[str, str]]
-ValueSets = Mapping[str, Codes]
 Item = Callable[[Any, Place, Run], None]
 
 
@@ -31,15 +30,12 @@ def codings(value: Any, type_name: str) -> Iterator[tuple[Any, Any]]:
             yield coding.get("system"), coding.get("code")
 
 
-def coded(value_sets: ValueSets, url: str, type_name: str) -> Item | None:
-    """The check that one of the codings is in the value set; None when it cannot be listed."""
-    listed = value_sets.get(url)
-    if listed is None:
-        return None
+def coded(listed: Codes, url: str, type_name: str) -> Item:
+    """The check that one of the codings is in the value set."""
 
     def check(value: Any, at: Place, run: Run) -> None:
         pairs = list(codings(value, type_name))
-        if not any(isinstance(s, str | None) and pair_in(listed, s, c) for s, c in pairs):
+        if not any(pair_in(listed, s, c) for s, c in pairs):
             what = "None of the codings is" if pairs else "There is no coding"
             run.error("code-invalid", f"{what} in the value set {url}", at)
 
@@ -47,4 +43,5 @@ def coded(value_sets: ValueSets, url: str, type_name: str) -> Item | None:
 
 
 def pair_in(listed: Codes, system: Any, code: Any) -> bool:
-    return isinstance(code, str) and (system, code) in listed
+    texts = isinstance(code, str) and isinstance(system, str | None)
+    return texts and (system, code) in listed

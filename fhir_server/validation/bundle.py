@@ -1,15 +1,19 @@
 """What R4 says of a Bundle as a whole, in words rather than constraints.
 
-https://hl7.org/fhir/R4/bundle.html#bundle-unique
+https://hl7.org/fhir/R4/bundle.html, https://hl7.org/fhir/R4/narrative.html#linking
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.validation.place import Place
 from fhir_server.validation.run import Json, Run
+
+NARRATIVE_LINK = "http://hl7.org/fhir/StructureDefinition/narrativeLink"
+_ID = re.compile(r"""\sid\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
 def objects(owner: Json, name: str) -> Iterator[tuple[int, Json]]:
@@ -22,6 +26,11 @@ def objects(owner: Json, name: str) -> Iterator[tuple[int, Json]]:
 
 def check(bundle: Json, at: Place, run: Run) -> None:
     _check_links(bundle, at, run)
+    for _, entry in objects(bundle, "entry"):
+        resource = entry.get("resource")
+        for _, extension in objects(resource, "extension") if isinstance(resource, dict) else ():
+            if extension.get("url") == NARRATIVE_LINK:
+                _check_narrative_link(extension, bundle, at, run)
 
 
 def _check_links(bundle: Json, at: Place, run: Run) -> None:
@@ -33,6 +42,30 @@ def _check_links(bundle: Json, at: Place, run: Run) -> None:
                 text = f"The link relationship type '{relation[:40]}' can only occur once"
                 run.error("invalid", text, (at, "link", index))
             seen.add(relation)
+
+
+def _check_narrative_link(extension: Json, bundle: Json, at: Place, run: Run) -> None:
+    """`fullUrl#id` must name one element of that entry's narratives."""
+    link = extension.get("valueUrl", extension.get("valueUri"))
+    if not isinstance(link, str) or "#" not in link:
+        return
+    url, _, fragment = link.partition("#")
+    entries = [e for _, e in objects(bundle, "entry") if e.get("fullUrl") == url]
+    found = sum(_ids(entry).count(fragment) for entry in entries)
+    if url and not found:
+        run.error("not-found", f"Can't find '{url}' in the bundle ({fragment})", at)
+    elif found > 1:
+        text = f"Found {found} matches for fragment {fragment} in resource '{url}' in the bundle"
+        run.error("invalid", text, at)
+
+
+def _ids(value: Any) -> list[str]:
+    """The ids in the XHTML of a resource."""
+    if isinstance(value, dict):
+        div = value.get("div")
+        mine = [a or b for a, b in _ID.findall(div)] if isinstance(div, str) else []
+        return mine + [found for item in value.values() for found in _ids(item)]
+    return [found for item in value for found in _ids(item)] if isinstance(value, list) else []
 
 
 def members(container: Json) -> frozenset[str]:

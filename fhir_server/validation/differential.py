@@ -56,7 +56,7 @@ def tree(url: str, type_name: str, elements: Iterable[Json]) -> Element:
 
 def _place(top: Element, declared: Json) -> Element:
     """The tree's element that a differential element speaks of, made if need be."""
-    names = declared.get("id", declared["path"]).split(".")[1:]
+    names = str(declared.get("id", declared["path"])).split(".")[1:]
     if "id" not in declared and "sliceName" in declared:
         names[-1] += ":" + declared["sliceName"]
     here = top

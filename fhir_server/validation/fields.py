@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/json.html#primitive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fhir_server.validation import bindings, references, rules, texts
 from fhir_server.validation.place import Place
@@ -24,8 +24,8 @@ Item = Callable[[Any, Place, Run], None]
 SIMPLE_QUANTITY = "http://hl7.org/fhir/StructureDefinition/SimpleQuantity"
 
 
-def nothing(value: Any, owner: Json, at: Place, run: Run) -> None:
-    """`resourceType` was read before."""
+def nothing(_value: Any, _owner: Json, _at: Place, _run: Run) -> None:
+    """The check of `resourceType`, which was read before."""
 
 
 def title(type_name: str) -> str:
@@ -40,36 +40,44 @@ def choice_names(name: str, facts: Json) -> Iterator[str]:
             yield "_" + name[:-3] + title(type_name)
 
 
+class Property(NamedTuple):
+    """One JSON property: `key` as it is written, `label` as a FHIRPath shows it, `path` and
+    `facts` of the element it belongs to, and the `node` that has it."""
+
+    node: Node
+    key: str
+    label: str
+    type: str
+    path: str
+    facts: Json
+
+    @property
+    def repeats(self) -> bool:
+        return bool(self.facts.get("max", "1") != "1")
+
+
 def of_element(node: Node, name: str, path: str, facts: Json) -> dict[str, Field]:
     """The properties by which an element appears in JSON, each with its check."""
-    repeats = facts.get("max", "1") != "1"
     if "content" in facts:
-        return {name: _shaped(name, name, _complex(node, facts["content"], facts), repeats)}
-    if name.endswith("[x]"):
-        found: dict[str, Field] = {}
-        for type_name in facts["type"]:
-            stem = name[:-3]
-            label = f"{stem}.ofType({type_name})"
-            key = stem + title(type_name)
-            found |= _of_type(node, key, label, type_name, path, facts, repeats)
-        return found
-    return _of_type(node, name, name, facts["type"][0], path, facts, repeats)
+        shared = Property(node, name, name, facts["content"], path, facts)
+        return {name: _objects(shared, _complex(shared, shared.type))}
+    if not name.endswith("[x]"):
+        return _of_type(Property(node, name, name, facts["type"][0], path, facts))
+    found: dict[str, Field] = {}
+    stem = name[:-3]
+    for type_name in facts["type"]:
+        key, label = stem + title(type_name), f"{stem}.ofType({type_name})"
+        found |= _of_type(Property(node, key, label, type_name, path, facts))
+    return found
 
 
-def _of_type(
-    node: Node, key: str, label: str, type_name: str, path: str, facts: Json, repeats: bool
-) -> dict[str, Field]:
-    if type_name in TESTS:
-        item = _primitive(node, type_name, facts)
-        shape = _list_of_primitives if repeats else _one_primitive
-        sibling = "_" + key
-        element = node.compiler.node("Element").check
-        beside = _list_beside if repeats else _one_beside
-        return {key: shape(key, label, item), sibling: beside(key, label, element)}
-    if type_name == "Resource":
-        return {key: _shaped(key, label, _resource(key), repeats)}
-    inner = path if _has_children(node, path) else type_name
-    return {key: _shaped(key, label, _complex(node, inner, facts), repeats)}
+def _of_type(one: Property) -> dict[str, Field]:
+    if one.type in TESTS:
+        return {one.key: _primitives(one, _primitive(one)), "_" + one.key: _siblings(one)}
+    if one.type == "Resource":
+        return {one.key: _objects(one, _resource(one.key))}
+    inner = one.path if _has_children(one.node, one.path) else one.type
+    return {one.key: _objects(one, _complex(one, inner))}
 
 
 def _has_children(node: Node, path: str) -> bool:
@@ -77,17 +85,19 @@ def _has_children(node: Node, path: str) -> bool:
     return any(other.startswith(path + ".") for other in elements)
 
 
-def _primitive(node: Node, type_name: str, facts: Json) -> Item:
+def _primitive(one: Property) -> Item:
+    type_name, facts = one.type, one.facts
     test = TESTS[type_name]
     code = "invalid" if type_name == "id" else "value"
     extra = texts.EXTRA.get(type_name)
-    codes = bindings.codes(node.compiler.facts, facts) if type_name == "code" else None
+    codes = bindings.codes(one.node.compiler.facts, facts) if type_name == "code" else None
     own_rules = rules.of_constraints(facts.get("constraint", ()))
 
     def check(value: Any, at: Place, run: Run) -> None:
         wrong = test(value)
         if wrong is not None:
-            return run.error(code, f"{type_name} {wrong}", at)
+            run.error(code, f"{type_name} {wrong}", at)
+            return
         if codes is not None and value not in codes:
             run.error("code-invalid", f"The code is not in {facts['binding']}", at)
         if extra is not None and run.special:
@@ -98,9 +108,9 @@ def _primitive(node: Node, type_name: str, facts: Json) -> Item:
     return check
 
 
-def _complex(node: Node, inner: str, facts: Json) -> Item:
-    plain = node.compiler.node(inner).check
-    checks = list(_element_checks(node, inner, facts))
+def _complex(one: Property, inner: str) -> Item:
+    plain = one.node.compiler.node(inner).check
+    checks = list(_element_checks(one, inner))
     if not checks:
         return plain
 
@@ -113,24 +123,27 @@ def _complex(node: Node, inner: str, facts: Json) -> Item:
     return check
 
 
-def _element_checks(node: Node, inner: str, facts: Json) -> Iterator[Item]:
+def _element_checks(one: Property, inner: str) -> Iterator[Item]:
     """What this element says beyond its type."""
+    facts = one.facts
     if inner == "Reference":
         yield references.reference(frozenset(facts.get("target", ())))
-    if inner == "Extension":
-        yield lambda value, at, run: run.resources.extension(value, at, run)
-    if inner == "Attachment":
-        yield texts.attachment
-    if inner == "Narrative":
-        yield texts.narrative
-    if inner in ("Coding", "CodeableConcept", "Quantity") and "binding" in facts:
-        if bound := bindings.coded(node.compiler.facts.value_sets, facts["binding"], inner):
-            yield bound
-    if inner == "Quantity" and SIMPLE_QUANTITY in facts.get("profile", ()):
+    elif inner == "Extension":
+        host = one.node.ancestry
+        yield lambda value, at, run: run.resources.extension(value, at, run, host)
+    elif inner in _BY_TYPE:
+        yield _BY_TYPE[inner]
+    listed = one.node.compiler.facts.value_sets.get(facts.get("binding", ""))
+    if listed is not None:
+        yield bindings.coded(listed, facts["binding"], inner)
+    if SIMPLE_QUANTITY in facts.get("profile", ()):
         yield _simple
-    if own := rules.of_constraints(facts.get("constraint", ())):
-        if "." not in inner:  # a backbone element's node has them itself
-            yield lambda value, at, run: rules.check(own, value, at, run)
+    own = rules.of_constraints(facts.get("constraint", ()))
+    if own and "." not in inner:  # a backbone element's node has them itself
+        yield lambda value, at, run: rules.check(own, value, at, run)
+
+
+_BY_TYPE: Mapping[str, Item] = {"Attachment": texts.attachment, "Narrative": texts.narrative}
 
 
 def _simple(value: Json, at: Place, run: Run) -> None:
@@ -144,18 +157,19 @@ def _resource(key: str) -> Item:
     return lambda value, at, run: run.resources.nested(value, at, run, contained=contained)
 
 
-def _shaped(key: str, label: str, item: Item, repeats: bool) -> Field:
+def _objects(prop: Property, item: Item) -> Field:
     """One object, or a list of objects."""
+    label = prop.label
 
-    def one(value: Any, owner: Json, at: Place, run: Run) -> None:
+    def one(value: Any, _owner: Json, at: Place, run: Run) -> None:
         item(value, (at, label, None), run)
 
-    def many(value: Any, owner: Json, at: Place, run: Run) -> None:
+    def many(value: Any, _owner: Json, at: Place, run: Run) -> None:
         if _is_list(value, (at, label, None), run):
             for index, entry in enumerate(value):
                 item(entry, (at, label, index), run)
 
-    return many if repeats else one
+    return many if prop.repeats else one
 
 
 def _is_list(value: Any, at: Place, run: Run) -> bool:
@@ -168,36 +182,44 @@ def _is_list(value: Any, at: Place, run: Run) -> bool:
     return True
 
 
-def _one_primitive(key: str, label: str, item: Item) -> Field:
-    def check(value: Any, owner: Json, at: Place, run: Run) -> None:
+def _primitives(prop: Property, item: Item) -> Field:
+    """One primitive, or a list, which has null where only extensions are."""
+    label, sibling = prop.label, "_" + prop.key
+
+    def one(value: Any, _owner: Json, at: Place, run: Run) -> None:
         item(value, (at, label, None), run)
 
-    return check
+    def many(value: Any, owner: Json, at: Place, run: Run) -> None:
+        if _is_list(value, (at, label, None), run):
+            for index, entry in enumerate(value):
+                if entry is not None or _entry(owner.get(sibling), index) is None:
+                    item(entry, (at, label, index), run)
 
-
-def _list_of_primitives(key: str, label: str, item: Item) -> Field:
-    def check(value: Any, owner: Json, at: Place, run: Run) -> None:
-        if not _is_list(value, (at, label, None), run):
-            return
-        for index, entry in enumerate(value):
-            if entry is None and _entry(owner.get("_" + key), index) is not None:
-                continue
-            item(entry, (at, label, index), run)
-
-    return check
+    return many if prop.repeats else one
 
 
 def _entry(values: Any, index: int) -> Any:
     return values[index] if type(values) is list and index < len(values) else None
 
 
-def _one_beside(key: str, label: str, element: Item) -> Field:
+def _siblings(prop: Property) -> Field:
     """`_birthDate`: the id and extensions of a primitive."""
+    key, label = prop.key, prop.label
+    element = prop.node.compiler.node("Element").check
 
-    def check(value: Any, owner: Json, at: Place, run: Run) -> None:
+    def one(value: Any, owner: Json, at: Place, run: Run) -> None:
         _beside(value, owner.get(key), (at, label, None), run, element)
 
-    return check
+    def many(value: Any, owner: Json, at: Place, run: Run) -> None:
+        if _is_list(value, (at, label, None), run):
+            for index, entry in enumerate(value):
+                primitive, place = _entry(owner.get(key), index), (at, label, index)
+                if entry is not None:
+                    _beside(entry, primitive, place, run, element)
+                elif primitive is None:
+                    run.error("structure", "must not be null", place)
+
+    return many if prop.repeats else one
 
 
 def _beside(value: Any, primitive: Any, at: Place, run: Run, element: Item) -> None:
@@ -207,17 +229,3 @@ def _beside(value: Any, primitive: Any, at: Place, run: Run, element: Item) -> N
             run.error("value", f"string {wrong}", (at, "id", None))
     else:
         element(value, at, run)
-
-
-def _list_beside(key: str, label: str, element: Item) -> Field:
-    def check(value: Any, owner: Json, at: Place, run: Run) -> None:
-        if not _is_list(value, (at, label, None), run):
-            return
-        for index, entry in enumerate(value):
-            if entry is not None:
-                primitive = _entry(owner.get(key), index)
-                _beside(entry, primitive, (at, label, index), run, element)
-            elif _entry(owner.get(key), index) is None:
-                run.error("structure", "must not be null", (at, label, index))
-
-    return check

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 class Options:
     """`embedded_html`: strings that look like HTML are accepted (not under security checks);
     `markdown_html`: so are HTML tags in markdown; `example_urls`: so are example.org addresses;
-    `contained_unreferenced` and `contained_content`: contained resources are checked for being
-    referred to, and for what is in them; `references_exist`: relative references inside a Bundle
-    or Parameters must be found in it."""
+    `contained`: contained resources are looked at; `references_exist`: relative references
+    inside a Bundle or Parameters must be found in it; `comments`: JSON may have comments."""
 
     embedded_html: bool = True
     markdown_html: bool = True
     example_urls: bool = True
-    contained_content: bool = True
+    contained: bool = True
     references_exist: bool = False
+    comments: bool = False
 
 
 DEFAULT = Options()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 # (what it is in, element name, index in a repeating element)
-Place = tuple[Optional["Place"], str, Optional[int]]
+Place = tuple[Optional["Place"], str, int | None]
 
 
 def root(name: str) -> Place:

@@ -25,7 +25,7 @@ _ZONE = r"(?:Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))"
 # Characters that XML, and so FHIR, has no place for.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
-_CODE = re.compile(r"[^\s]+(?:\s[^\s]+)*")
+_CODE = re.compile(r"[^\s]+(?:\s[^\s]+)*", re.ASCII)
 _SPACE = re.compile(r"\s")
 _DATE = re.compile(rf"{_YEAR}(?:-{_MONTH}(?:-{_DAY})?)?", re.ASCII)
 _DATE_TIME = re.compile(rf"{_YEAR}(?:-{_MONTH}(?:-{_DAY}(?:T{_TIME}{_ZONE})?)?)?", re.ASCII)

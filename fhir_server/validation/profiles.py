@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fhir_server.fhir.reference import parse
-from fhir_server.validation import rules, slicing, values
-from fhir_server.validation.bindings import codings, pair_in
+from fhir_server.validation import rules, values
 from fhir_server.validation.differential import Element, tree
-from fhir_server.validation.place import Place, fhirpath
+from fhir_server.validation.place import Place
 from fhir_server.validation.references import held
 from fhir_server.validation.run import Json, Run
+from fhir_server.validation.slicing import Slicer
 from fhir_server.validation.structure import Compiler
 from fhir_server.validation.terminology import Terminology
 from fhir_server.validation.values import Value
@@ -42,6 +42,10 @@ class Profiles:
             self._trees[url] = tree(url, definition["type"], definition["element"])
         return self._trees[url]
 
+    def declares(self, url: str) -> bool:
+        """Whether it is one of the project's own."""
+        return url.partition("|")[0] in self._declared
+
     def definition(self, url: str) -> Json | None:
         """`type`, `element`s, and as the case may be `context` and `base`."""
         return self._declared.get(url) or self._facts.profiles.get(url)
@@ -53,10 +57,12 @@ class Profiles:
         definition = self.definition(url)
         if definition is None and base not in self._facts.structures:
             text = f"The profile {url[:200]} is unknown, so it was not checked"
-            return run.warn("not-found", text, at)
+            run.warn("not-found", text, at)
+            return
         wanted = definition["type"] if definition else base
         if wanted not in (resource.get("resourceType"), "Resource", "DomainResource"):
-            return run.error("structure", f"The profile {url} is one of {wanted}", at)
+            run.error("structure", f"The profile {url} is one of {wanted}", at)
+            return
         self._conform(url, Value(resource, None, at, None), run)
 
     def _conform(self, url: str, value: Value, run: Run) -> None:
@@ -85,32 +91,21 @@ class Profiles:
     def _check_child(self, child: Element, owner: Value, run: Run) -> None:
         found = values.read(owner.object, child.name, owner.place)
         place = (owner.place, child.name.removesuffix("[x]"), None)
-        self.check_count(child, found, child.name, run, place)
+        self.check_count(child, found, child.name, place, run)
         for value in found:
             self.check_value(child, value, run)
-        if not child.slices:
-            return
-        for name, part in child.slices.items():
-            if part.min and not found:
-                run.error("required", f"{child.name}:{name} is required", place)
-        left = slicing.check(child, found, run, self) if found else []
-        if child.closed:
-            for value in left:
+        if child.slices:
+            left = Slicer(self, run).check(child, found, place)
+            for value in left if child.closed else ():
                 run.error("structure", f"{child.name} matches no slice", value.place)
 
     def check_count(
-        self,
-        element: Element,
-        found: Sequence[Value],
-        name: str,
-        run: Run,
-        at: Place | None = None,
+        self, element: Element, found: Sequence[Value], name: str, at: Place, run: Run
     ) -> None:
         """Cardinality; `at` is where the element would be if it is missing."""
-        if len(found) < element.min and (found or at):
-            place = at or found[0].place
+        if len(found) < element.min:
             text = f"{name}: minimum required = {element.min}, but only found {len(found)}"
-            run.error("required", text, place)
+            run.error("required", text, at)
         if element.max not in (None, "*") and len(found) > int(element.max or 0):
             text = f"{name}: max allowed = {element.max}, but found {len(found)}"
             run.error("structure", text, found[-1].place)
@@ -120,7 +115,8 @@ class Profiles:
         codes = {declared["code"] for declared in element.types}
         if actual and codes and actual not in codes and "Resource" not in codes:
             text = f"allows for the types {sorted(codes)} but found type {actual}"
-            return run.error("structure", text, value.place)
+            run.error("structure", text, value.place)
+            return
         mine = [t for t in element.types if actual in (t["code"], None)]
         targets = {url for t in mine for url in t.get("targetProfile", ())}
         if targets:
@@ -147,19 +143,11 @@ class Profiles:
         return str(definition["type"]) if definition else url.rpartition("/")[2]
 
     def _check_binding(self, url: str, value: Value, run: Run) -> None:
-        listed = self.terminology.codes(url)
-        if listed is None:
-            return
-        if isinstance(value.value, str):
-            good = any(value.value == code for _, code in listed)
-        else:
-            kind = "CodeableConcept" if "coding" in value.object else "Coding"
-            good = any(pair_in(listed, s, c) for s, c in codings(value.object, kind))
-        if not good:
+        if self.terminology.has(url, value.value) is False:
             run.error("code-invalid", f"The code is not in the value set {url}", value.place)
 
     def conforms(self, element: Element, value: Value, run: Run) -> bool:
-        """Would `element` find nothing wrong with `value`?"""
+        """Whether `element` finds nothing wrong with `value`."""
         trial = run.trial()
         self.check_value(element, value, trial)
         return not trial.failed
@@ -179,7 +167,9 @@ def _target_type(reference: Json, run: Run) -> str | None:
     if not isinstance(text, str):
         return named if isinstance(named, str) else None
     if text.startswith("#"):
-        return next((r.get("resourceType") for r in held(run.root) if r.get("id") == text[1:]), None)
+        return next(
+            (r.get("resourceType") for r in held(run.root) if r.get("id") == text[1:]), None
+        )
     return parse(text).type
 
 

@@ -13,7 +13,6 @@ from fhir_server.validation.place import Place
 from fhir_server.validation.run import Json, Run
 
 Item = Callable[[Any, Place, Run], None]
-ANY: frozenset[str] = frozenset()
 
 
 def reference(targets: frozenset[str]) -> Item:
@@ -22,7 +21,8 @@ def reference(targets: frozenset[str]) -> Item:
     def check(value: Json, at: Place, run: Run) -> None:
         text = value.get("reference")
         if not isinstance(text, str):
-            return _check_type(value.get("type"), targets, at, run)
+            _check_type(value.get("type"), targets, at, run)
+            return
         if text.startswith("#"):
             _check_fragment(text, targets, at, run)
         elif text.partition("/")[0] not in targets:
@@ -41,14 +41,15 @@ def _check_type(found: Any, targets: frozenset[str], at: Place, run: Run) -> Non
         run.error("structure", f"refers to {found}; allowed are {wanted}", at)
 
 
-def _check_fragment(text: str, targets: frozenset[str], at: Place, run: Run) -> None:
-    if text == "#":
+def _check_fragment(fragment: str, targets: frozenset[str], at: Place, run: Run) -> None:
+    if fragment == "#":
         return
     for contained in held(run.root):
-        if contained.get("id") == text[1:]:
-            return _check_type(contained.get("resourceType"), targets, at, run)
-    text = "Constraint failed: ref-1: 'SHALL have a contained resource if a local reference is provided'"
-    run.error("invariant", text, at)
+        if contained.get("id") == fragment[1:]:
+            _check_type(contained.get("resourceType"), targets, at, run)
+            return
+    rule = "SHALL have a contained resource if a local reference is provided"
+    run.error("invariant", f"Constraint failed: ref-1: '{rule}'", at)
 
 
 def _check_within(text: str, at: Place, run: Run) -> None:

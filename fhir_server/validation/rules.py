@@ -50,8 +50,9 @@ def _range(node: Json) -> bool:
     if (low.get("code"), low.get("system")) != (high.get("code"), high.get("system")):
         return True
     first, last = low.get("value"), high.get("value")
-    numbers = isinstance(first, int | float) and isinstance(last, int | float)
-    return not numbers or bool(first <= last)
+    if isinstance(first, int | float) and isinstance(last, int | float):
+        return first <= last
+    return True
 
 
 def _has_value(node: Json) -> bool:
@@ -95,14 +96,10 @@ def rule(key: str, expression: str, human: str, severity: str = "error") -> Rule
     """The rule of an `expression`; FHIRPath is compiled when the rule is first put to use."""
     native = NATIVE.get(expression)
     if native is not None:
-        return Rule(key, human, lambda node, resource, root: native(node), severity)
+        return Rule(key, human, lambda node, _resource, _root: native(node), severity)
 
     def test(node: Any, resource: Json, root: Json) -> bool:
-        try:
-            found = compile_path(expression).values(node, resource, root)
-        except PathError:
-            return True
-        return found == [True]
+        return compile_path(expression).values(node, resource, root) == [True]
 
     return Rule(key, human, test, severity)
 
@@ -114,6 +111,10 @@ def of_constraints(constraints: Sequence[Sequence[str]]) -> tuple[Rule, ...]:
 
 def check(rules: Sequence[Rule], node: Any, at: Place, run: Run) -> None:
     for key, human, test, severity in rules:
-        if not test(node, run.resource, run.root):
+        try:
+            held, verb = test(node, run.resource, run.root), "failed"
+        except PathError:
+            held, verb = False, "cannot be evaluated"
+        if not held:
             add = run.error if severity == "error" else run.warn
-            add("invariant", f"Constraint failed: {key}: '{human}'", at)
+            add("invariant", f"Constraint {verb}: {key}: '{human}'", at)

@@ -1,4 +1,4 @@
-"""Which slice does a value belong to?
+"""Which slice a value belongs to.
 
 https://hl7.org/fhir/R4/profiling.html#slicing
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fhir_server.validation import values
-from fhir_server.validation.bindings import codings, pair_in
 from fhir_server.validation.differential import EXTENSIONS, Element
+from fhir_server.validation.place import Place
 from fhir_server.validation.run import Run
 from fhir_server.validation.values import Value
 
@@ -21,70 +21,82 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"extension\('([^']*)'\)|ofType\((\w+)\)|[^.()]+(?:\(\))?")
 
 
-def check(element: Element, found: Sequence[Value], run: Run, profiles: Profiles) -> list[Value]:
-    """Checks the slices of `element`; returns the values that belong to none."""
-    left = list(found)
-    for name, part in element.slices.items():
-        mine = [v for v in left if belongs(v, part, element.discriminators, run, profiles)]
-        left = [v for v in left if v not in mine]
-        profiles.check_count(part, mine, f"{element.name}:{name}", run)
-        for value in mine:
-            profiles.check_value(part, value, run)
-    return left
+class Slicer(NamedTuple):
+    """Tells slices apart, with the profiles that may be needed for it."""
+
+    profiles: Profiles
+    run: Run
+
+    def check(self, element: Element, found: Sequence[Value], at: Place) -> list[Value]:
+        """Checks the slices of `element`, whose place is `at`; returns the values in none."""
+        left = list(found)
+        for name, part in element.slices.items():
+            mine = [v for v in left if self.belongs(v, part, element.discriminators)]
+            left = [v for v in left if v not in mine]
+            self.profiles.check_count(part, mine, f"{element.name}:{name}", at, self.run)
+            for value in mine:
+                self.profiles.check_value(part, value, self.run)
+        return left
+
+    def belongs(
+        self, value: Value, part: Element, discriminators: Sequence[tuple[str, str]]
+    ) -> bool:
+        """Whether all discriminators say that `value` is in the slice. Without any, nothing is."""
+        tests = (self._discriminate(kind, path, value, part) for kind, path in discriminators)
+        return bool(discriminators) and all(tests)
+
+    def _discriminate(self, kind: str, path: str, value: Value, part: Element) -> bool:
+        if part.name in EXTENSIONS and path == "url":
+            return _url(part) == value.object.get("url")
+        declared: Element | None = part
+        found = [value]
+        for step in [] if path == "$this" else _STEP.finditer(path):
+            declared, found = self._step(step, declared, found)
+        if kind == "exists":
+            absent = declared is not None and declared.max == "0"
+            return bool(found) != absent
+        if declared is None:
+            return True
+        if kind == "type":
+            return any(_type(v) in {t["code"] for t in declared.types} for v in found)
+        if kind == "profile":
+            return any(self.profiles.conforms(declared, v, self.run) for v in found)
+        return any(self._same(declared, v) for v in found)
+
+    def _step(
+        self, step: re.Match[str], declared: Element | None, found: list[Value]
+    ) -> tuple[Element | None, list[Value]]:
+        """One step of a discriminator's path, in the definition and in the values."""
+        url, of_type = step[1], step[2]
+        if url:
+            reached = [v for f in found for v in values.below(f, ["extension"])]
+            return _extension(declared, url), [v for v in reached if v.object.get("url") == url]
+        if of_type:
+            return declared, [v for v in found if _type(v) == of_type]
+        if step[0] == "resolve()":
+            return None, found
+        below = self.profiles.below(declared, step[0]) if declared else None
+        return below, [v for f in found for v in values.below(f, [step[0]])]
+
+    def _same(self, declared: Element, value: Value) -> bool:
+        """Whether `value` is what the slice fixes."""
+        if declared.fixed:
+            return bool(declared.fixed[0] == value.value)
+        if declared.pattern:
+            return values.matches(declared.pattern[0], value.value)
+        if declared.value_set:
+            return self.profiles.terminology.has(declared.value_set, value.value) is not False
+        return self.profiles.conforms(declared, value, self.run)
 
 
-def belongs(
-    value: Value,
-    part: Element,
-    discriminators: Sequence[tuple[str, str]],
-    run: Run,
-    profiles: Profiles,
-) -> bool:
-    """Do all discriminators say that `value` is in the slice? Without any, nothing is."""
-    tests = (_discriminate(kind, path, value, part, run, profiles) for kind, path in discriminators)
-    return bool(discriminators) and all(tests)
+def _extension(declared: Element | None, url: str) -> Element | None:
+    """The slice for the extension `url` below an element."""
+    below = declared.children.get("extension") if declared else None
+    slices = below.slices.values() if below else ()
+    return next((s for s in slices if _url(s) == url), None)
 
 
-def _discriminate(
-    kind: str, path: str, value: Value, part: Element, run: Run, profiles: Profiles
-) -> bool:
-    if part.name in EXTENSIONS and path == "url":
-        return _url(part, profiles) == value.object.get("url")
-    declared: Element | None = part
-    found = [value]
-    for step in [] if path == "$this" else _STEP.finditer(path):
-        declared, found = _step(step, declared, found, profiles)
-    if kind == "exists":
-        absent = declared is not None and declared.max == "0"
-        return bool(found) != absent
-    if declared is None:
-        return True
-    if kind == "type":
-        return any(_type(v) in {t["code"] for t in declared.types} for v in found)
-    if kind == "profile":
-        return any(profiles.conforms(declared, v, run) for v in found)
-    return any(_same(declared, v, run, profiles) for v in found)
-
-
-def _step(
-    step: re.Match[str], declared: Element | None, found: list[Value], profiles: Profiles
-) -> tuple[Element | None, list[Value]]:
-    url, of_type = step[1], step[2]
-    if url:
-        reached = [v for f in found for v in values.below(f, ["extension"])]
-        reached = [v for v in reached if v.object.get("url") == url]
-        slices = declared.children["extension"].slices if declared and "extension" in declared.children else {}
-        named = [s for s in slices.values() if _url(s, profiles) == url]
-        return (named[0] if named else None), reached
-    if of_type:
-        return declared, [v for v in found if _type(v) == of_type]
-    if step[0] == "resolve()":
-        return None, found
-    below = profiles.below(declared, step[0]) if declared else None
-    return below, [v for f in found for v in values.below(f, [step[0]])]
-
-
-def _url(part: Element, profiles: Profiles) -> str | None:
+def _url(part: Element) -> str | None:
     """The url that an extension slice stands for."""
     fixed = part.at(["url"])
     if fixed and fixed.fixed:
@@ -95,18 +107,3 @@ def _url(part: Element, profiles: Profiles) -> str | None:
 
 def _type(value: Value) -> str | None:
     return value.type or value.object.get("resourceType")
-
-
-def _same(declared: Element, value: Value, run: Run, profiles: Profiles) -> bool:
-    if declared.fixed:
-        return bool(declared.fixed[0] == value.value)
-    if declared.pattern:
-        return values.matches(declared.pattern[0], value.value)
-    listed = profiles.terminology.codes(declared.value_set) if declared.value_set else None
-    if listed is not None:
-        held = value.value
-        if isinstance(held, str):
-            return any(held == code for _, code in listed)
-        kind = "CodeableConcept" if "coding" in value.object else "Coding"
-        return any(pair_in(listed, s, c) for s, c in codings(value.object, kind))
-    return profiles.conforms(declared, value, run)

@@ -112,7 +112,8 @@ class Node:
     def check(self, value: Any, at: Place, run: Run) -> None:
         """Everything that R4 says of `value`, which is at `at`."""
         if type(value) is not dict:
-            return run.error("structure", "must be a JSON object", at)
+            run.error("structure", "must be a JSON object", at)
+            return
         known = self.fields
         for key, item in value.items():
             field = known.get(key)

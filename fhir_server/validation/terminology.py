@@ -6,8 +6,11 @@ https://hl7.org/fhir/R4/valueset.html#compositions
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
 
 from fhir_server.definitions.facts import Facts
+from fhir_server.validation.bindings import codings, pair_in
 from fhir_server.validation.run import Json
 
 Pair = tuple[str, str]
@@ -28,17 +31,36 @@ class Terminology:
         self._value_sets = {v["url"]: v for v in value_sets}
         self._systems = {s["url"]: s for s in code_systems}
         self._known: dict[str, Codes | None] = {}
+        self._codes: dict[str, frozenset[str]] = {}
 
     def codes(self, url: str) -> Codes | None:
         """The (system, code) pairs of a value set; None when they cannot be listed."""
         url = url.partition("|")[0]
         if url not in self._known:
             self._known[url] = None  # a value set that includes itself ends here
-            try:
+            with suppress(Unlistable):
                 self._known[url] = self._listed(url)
-            except Unlistable:
-                pass
         return self._known[url]
+
+    def has(self, url: str, value: Any) -> bool | None:
+        """Whether a code, Coding, Quantity or CodeableConcept is in a value set; None when its
+        codes cannot be listed."""
+        pairs = self.codes(url)
+        if pairs is None:
+            return None
+        if isinstance(value, str):
+            return value in self._plain(url)
+        kind = "CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"
+        return isinstance(value, dict) and any(
+            pair_in(pairs, system, code) for system, code in codings(value, kind)
+        )
+
+    def _plain(self, url: str) -> frozenset[str]:
+        """The codes without their systems, as a `code` element has them."""
+        found = self._codes.get(url)
+        if found is None:
+            found = self._codes[url] = frozenset(code for _, code in self.codes(url) or ())
+        return found
 
     def _listed(self, url: str) -> Codes:
         declared = self._value_sets.get(url)

@@ -14,7 +14,9 @@ from fhir_server.validation.run import Json, Run
 
 _TAG = re.compile(r"<[/!]?[A-Za-z][^<>]*/?>")
 _TAG_START = re.compile(r"<[/]?[A-Za-z]+")
-_EXAMPLE = re.compile(r"[a-z]+://(?:[^/?#\s]*[.@])?example\.(?:org|com|net)(?=[:/?#]|$)", re.I)
+_EXAMPLE = re.compile(
+    r"[a-z]+://(?:[^/?#\s]*[.@])?example\.(?:org|com|net)(?=[:/?#]|$)", re.IGNORECASE
+)
 
 
 def _string(value: str, at: Place, run: Run) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions.facts import Facts
-from fhir_server.problems import Issue
+from fhir_server.fhir import json
+from fhir_server.problems import Issue, Problem
 from fhir_server.validation import bundle, extensions, profiles, references
+from fhir_server.validation.comments import without_comments
 from fhir_server.validation.options import DEFAULT, Options
 from fhir_server.validation.place import Place, root
 from fhir_server.validation.run import Json, Run, TooMany
@@ -41,14 +43,27 @@ class Validator:
         try:
             self._check(resource, root(_name(resource)), run, profiles)
         except TooMany:
-            pass
+            run.issues.append(Issue("information", "too-costly", "There may be more issues"))
+        except RecursionError:
+            run.issues.append(Issue("error", "too-costly", "The resource is nested too deeply"))
         return run.issues
+
+    def validate_text(
+        self, data: bytes, profiles: Sequence[str] = (), options: Options = DEFAULT
+    ) -> list[Issue]:
+        """As `validate`, from the JSON text; what is wrong with that is an issue too."""
+        try:
+            resource = json.parse(without_comments(data) if options.comments else data)
+        except Problem as problem:
+            return list(problem.issues)
+        return self.validate(resource, profiles, options)
 
     def nested(self, value: Any, at: Place, run: Run, *, contained: bool) -> None:
         """A resource inside another: part of it (`contained`), or with a life of its own."""
         if type(value) is not dict:
-            return run.error("structure", "must be a JSON object", at)
-        if contained and not run.options.contained_content:
+            run.error("structure", "must be a JSON object", at)
+            return
+        if contained and not run.options.contained:
             return
         outer = run.resource, run.root
         run.resource = value
@@ -57,18 +72,20 @@ class Validator:
         self._check(value, at, run)
         run.resource, run.root = outer
 
-    def extension(self, value: Json, at: Place, run: Run) -> None:
-        extensions.check(value, at, run, self.profiles)
+    def extension(self, value: Json, at: Place, run: Run, host: tuple[str, ...]) -> None:
+        """An extension on an element of the types `host`: its own and those it derives from."""
+        extensions.check(value, at, run, self.profiles, host)
 
     def _check(self, value: Any, at: Place, run: Run, claimed: Sequence[str] = ()) -> None:
         type_name = value.get("resourceType") if type(value) is dict else None
         if not isinstance(type_name, str) or type_name not in self.resource_types:
             what = "is not an R4 resource type" if type_name else "is required"
-            return run.error("structure", f"resourceType {what}", at)
+            run.error("structure", f"resourceType {what}", at)
+            return
         if type_name in ("Bundle", "Parameters"):
             self._enter(value, run)
         self._compiler.node(type_name).check(value, at, run)
-        if isinstance(value.get("contained"), list) and run.options.contained_content:
+        if isinstance(value.get("contained"), list) and run.options.contained:
             references.check_contained(value, at, run)
         if type_name == "Bundle":
             bundle.check(value, at, run)

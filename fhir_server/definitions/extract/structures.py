@@ -42,7 +42,7 @@ def _structure(definition: Resource) -> Resource:
 def _is_own(element: Resource) -> bool:
     """Not repeated from the base type: `Patient.contact.id` is Element's."""
     path, base = element["path"], element["base"]["path"]
-    return path == base or path.partition(".")[0] == base.partition(".")[0]
+    return bool(path == base or path.partition(".")[0] == base.partition(".")[0])
 
 
 def _element(element: Resource, url: str) -> Resource:
@@ -85,8 +85,10 @@ def binding(element: Resource) -> Resource:
     bound = element.get("binding", {})
     if bound.get("strength") == "required" and "valueSet" in bound:
         return {"binding": bound["valueSet"].partition("|")[0]}
-    maximal = (x for x in bound.get("extension", ()) if x["url"].endswith("/elementdefinition-maxValueSet"))
-    return {"binding": x["valueCanonical"] for x in maximal}
+    maximal = (
+        x for x in bound.get("extension", ()) if x["url"].endswith("/elementdefinition-maxValueSet")
+    )
+    return next(({"binding": x["valueCanonical"]} for x in maximal), {})
 
 
 def constraints(element: Resource, url: str) -> list[list[str]]:
