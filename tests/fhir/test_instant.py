@@ -12,7 +12,9 @@ from fhir_server.fhir.instant import interval, now_text
 
 OFFSET = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENT = st.datetimes(
-    datetime(2, 1, 1), datetime(9998, 1, 1), timezones=OFFSET  # noqa: DTZ001 - bounds are naive
+    datetime(2, 1, 1),
+    datetime(9998, 1, 1),
+    timezones=OFFSET,  # noqa: DTZ001 - bounds are naive
 )
 
 

@@ -149,7 +149,9 @@ def test_backslashes_that_only_look_like_nul_are_text() -> None:
 
 
 @pytest.mark.parametrize("depth", [65, 66, 200, 260, 1_100, 10_000, 1_000_000])
-@pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]"), (b'{"a":[', b"]}")])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]"), (b'{"a":[', b"]}")]
+)
 def test_deep_nesting_is_refused(depth: int, opening: bytes, closing: bytes) -> None:
     refused(b'{"a":' + opening * depth + b"1" + closing * depth + b"}")
     refused(b'{"a":' + opening * depth)

@@ -21,7 +21,8 @@ class Path:
         self._run, self.native = _compile(expression)
 
     def values(self, node: Any, resource: Any = None, root: Any = None) -> list[Any]:
-        """The collection it yields on `node`, as plain JSON values.
+        """The collection it yields on `node`, as plain JSON values: to read, since the list may
+        be the resource's own.
 
         `resource` (%resource) is `node` unless told, `root` (%rootResource) is `resource`.
         A primitive that has only extensions has no value to show. PathError when the

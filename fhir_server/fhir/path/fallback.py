@@ -21,6 +21,7 @@ from fhir_server.fhir.path.parser import PathError
 from fhir_server.fhir.path.xhtml import is_narrative
 
 Run = Callable[[Any, Any, Any], list[Any]]
+_EXTRAS = {"id", "extension"}
 _CALL = re.compile(r"(\w+)\(")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\b(?:and|or|xor|implies|in|contains|is|as|div|mod) *\(")
 
@@ -69,7 +70,10 @@ def _plain(item: Any) -> Any:
 
 
 def _has_value(items: list[Any]) -> list[bool]:
-    return [len(items) == 1 and items[0] is not None and not isinstance(items[0], Mapping)]
+    # Beside a primitive the engine yields what extends it, as an item of its own.
+    plain = [item for item in items if not isinstance(item, Mapping)]
+    complex_ = [item for item in items if isinstance(item, Mapping) and item.keys() - _EXTRAS]
+    return [len(plain) == 1 and plain[0] is not None and not complex_]
 
 
 def _resolve(items: list[Any]) -> list[Any]:
