@@ -5,6 +5,8 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -104,6 +106,15 @@ async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> Non
         {"type": "http.response.start", "status": reply.status, "headers": [*headers, length]}
     )
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+def place() -> str:
+    """Where the exception in hand was raised. Its message may quote patient data, so a log gets
+    this instead."""
+    kind, _, trace = sys.exc_info()
+    last = traceback.extract_tb(trace)[-1] if trace else None
+    where = f"{last.filename}:{last.lineno} in {last.name}" if last else "?"
+    return f"{where}: {kind.__name__ if kind else '?'}"
 
 
 def _too_large(limit: int) -> Problem:

@@ -32,7 +32,7 @@ from fhir_server.interactions.search import Searcher
 from fhir_server.interactions.update import Update
 from fhir_server.interactions.validate import Validate
 from fhir_server.store.history import LAST
-from fhir_server.store.search import Derived, Page
+from fhir_server.store.search.page import Derived, Page
 from fhir_server.store.stored import Stored
 
 __all__ = [

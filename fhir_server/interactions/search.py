@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_server.context import Context
-from fhir_server.store.search import Derived, Page, Planner
+from fhir_server.store.search.page import Derived, Page
+from fhir_server.store.search.planner import Handling, Planner
 from fhir_server.store.session import Sessions
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fhir_server.fhir.outcome import outcome
+from fhir_server.fhir.outcome import of_issues
 from fhir_server.interactions.model import Resource
 from fhir_server.interactions.registry import Registry
 from fhir_server.problems import Issue
@@ -27,10 +27,10 @@ class Validate:
         """An OperationOutcome, with one informational issue where all is well."""
         if resource.get("resourceType") != type:
             wrong = f"the resource must be a {type}, as the address says"
-            return outcome([Issue("error", "invalid", wrong, "resourceType")])
+            return of_issues([Issue("error", "invalid", wrong, "resourceType")])
         issues = self.validator.validate(resource, ())
         if not any(issue.severity in ("fatal", "error") for issue in issues):
             profiles = self.registry.profiles(type, resource)
             wanted = [*profiles, profile] if profile else profiles
             issues = self.validator.validate(resource, wanted)
-        return outcome(issues or [VALID])
+        return of_issues(issues or [VALID])

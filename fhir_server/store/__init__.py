@@ -1,0 +1,62 @@
+"""The FHIR store on PostgreSQL: sessions, tables, search, history, outbox.
+
+SQLAlchemy and psycopg appear here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fhir_server.definitions.model import Definitions
+from fhir_server.store.access import Access
+from fhir_server.store.commit import Committer
+from fhir_server.store.history import History
+from fhir_server.store.index import Indexer
+from fhir_server.store.load import Loader
+from fhir_server.store.outbox import Outbox
+from fhir_server.store.pool import build_pool
+from fhir_server.store.search.planner import Planner
+from fhir_server.store.session import Sessions
+from fhir_server.store.tables import build_tables
+from fhir_server.store.tenants import Tenants
+from fhir_server.store.write import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The parts of the store that the floors above work with."""
+
+    sessions: Sessions
+    access: Access
+    planner: Planner
+    loader: Loader
+    committer: Committer
+    history: History
+    indexer: Indexer
+    outbox: Outbox
+    tenants: Tenants
+
+
+def build_store(
+    url: str,
+    definitions: Definitions,
+    *,
+    pool_size: int,
+    pool_timeout: float,
+    cursor_key: bytes,
+    base: str | None = None,
+) -> Store:
+    """A store on the database at `url`; `base` is this server's own FHIR address."""
+    tables = build_tables(definitions.types)
+    access = Access(definitions, tables)
+    return Store(
+        sessions=Sessions(build_pool(url, size=pool_size, timeout=pool_timeout)),
+        access=access,
+        planner=Planner(definitions, tables, access, cursor_key, base),
+        loader=Loader(tables, access),
+        committer=Committer(Writer(tables)),
+        history=History(tables),
+        indexer=Indexer(definitions, base),
+        outbox=Outbox(tables),
+        tenants=Tenants(tables),
+    )

@@ -13,15 +13,15 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal,
+    literal_column,
     select,
     union_all,
 )
 
 from fhir_server.store.session import Session
+from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import Tables
-from fhir_server.store.write import text_of
 
 LAST = 2**31 - 1
 
@@ -34,7 +34,7 @@ class History:
         self._page = lru_cache(maxsize=128)(self._compile_page)
         self._one = lru_cache(maxsize=128)(self._compile_one)
         self._count = lru_cache(maxsize=128)(self._compile_count)
-        self._last = text_of(_last(tables))
+        self._last = sql_text(_last(tables))
 
     async def page(
         self, session: Session, resource_type: str, id: str, *, before: int = LAST, limit: int
@@ -63,7 +63,7 @@ class History:
 
     def _compile_page(self, resource_type: str) -> str:
         versions = self._versions(resource_type)
-        return text_of(
+        return sql_text(
             select(versions)
             .where(versions.c.version < cast(bindparam("before"), Integer))
             .order_by(versions.c.version.desc())
@@ -72,17 +72,17 @@ class History:
 
     def _compile_one(self, resource_type: str) -> str:
         versions = self._versions(resource_type)
-        return text_of(
+        return sql_text(
             select(versions).where(versions.c.version == cast(bindparam("version"), Integer))
         )
 
     def _compile_count(self, resource_type: str) -> str:
-        return text_of(select(func.count()).select_from(self._versions(resource_type)))
+        return sql_text(select(func.count()).select_from(self._versions(resource_type)))
 
     def _versions(self, resource_type: str) -> Subquery:
         current = self._tables.resources[resource_type].current
         history = self._tables.history
-        older = history.c.type == literal(resource_type, literal_execute=True)
+        older = history.c.type == constant(resource_type)
         return union_all(_versions_of(current), _versions_of(history).where(older)).subquery()
 
 
@@ -94,6 +94,6 @@ def _versions_of(table: Any) -> Select[Any]:
 
 def _last(tables: Tables) -> Select[Any]:
     history = tables.history
-    return select(func.coalesce(func.max(history.c.version), 0)).where(
+    return select(func.coalesce(func.max(history.c.version), literal_column("0"))).where(
         history.c.type == cast(bindparam("type"), Text), history.c.id == cast(bindparam("id"), Text)
     )

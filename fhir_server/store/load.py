@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, Text, any_, bindparam, cast, literal, null, select, union_all
+from sqlalchemy import Select, Text, any_, bindparam, cast, null, select, true, union_all
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from fhir_server.context import Context
 from fhir_server.store.access import Access
+from fhir_server.store.search.node import Shape
+from fhir_server.store.search.predicates import Binds, Builder
 from fhir_server.store.session import Row, Session
+from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import Tables
-from fhir_server.store.write import KeptAnswer, text_of
+from fhir_server.store.write import KeptAnswer
 
 KEPT = ""
-SHAPES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Loader:
     def __init__(self, tables: Tables, access: Access) -> None:
         self._tables = tables
         self._access = access
-        self._compiled: dict[tuple[Hashable, ...], str] = {}
+        self._sql = lru_cache(maxsize=1024)(self._compile)
 
     async def load(
         self,
@@ -58,67 +61,71 @@ class Loader:
         """Rows of `refs` (type, id) that exist in the tenant; with `lock`, held until the end
         of the transaction, in one order for everyone."""
         wanted = _by_type(refs)
+        if not lock:
+            return await self._together(session, ctx, wanted, key)
+        # FOR UPDATE and UNION exclude each other: a statement for each type.
+        parts = [
+            await self._together(session, ctx, {name: ids}, None, lock=True)
+            for name, ids in wanted.items()
+        ]
+        kept = await self._together(session, ctx, {}, key)
+        return Loaded([row for part in parts for row in part.rows], kept.kept)
+
+    async def _together(
+        self,
+        session: Session,
+        ctx: Context,
+        wanted: Mapping[str, list[str]],
+        key: str | None,
+        *,
+        lock: bool = False,
+    ) -> Loaded:
         if not wanted and key is None:
             return Loaded((), None)
-        args: dict[str, Any] = {f"ids_{n}": ids for n, ids in enumerate(wanted.values())}
-        args |= self._access.args(ctx) | {"caller_key": ctx.subject, "key": key}
-        types = tuple(wanted)
-        if not lock:
-            return _loaded(await session.fetch(self._sql(ctx, types, key is not None), args))
-        rows = []
-        for n, name in enumerate(types):
-            part = self._sql(ctx, (name,), False, True)
-            rows += await session.fetch(part, {**args, "ids_0": args[f"ids_{n}"]})
-        if key is not None:
-            rows += await session.fetch(self._sql(ctx, (), True), args)
-        return _loaded(rows)
+        rights = [(name, self._access.node(ctx, name)) for name in wanted]
+        values = [value for _, node in rights for value in node.values]
+        args: dict[str, Any] = {f"v{n}": value for n, value in enumerate(values)}
+        args |= {f"ids{n}": ids for n, ids in enumerate(wanted.values())}
+        args |= {"caller": ctx.subject, "key": key}
+        shape = tuple((name, node.shape) for name, node in rights)
+        return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
 
-    def _sql(
-        self, ctx: Context, types: tuple[str, ...], key: bool, lock: bool = False
-    ) -> str:
-        shape = (self._access.rights(ctx), types, key, lock)
-        sql = self._compiled.get(shape)
-        if sql is None:
-            if len(self._compiled) >= SHAPES:
-                self._compiled.clear()
-            sql = self._compiled[shape] = self._compile(ctx, types, key, lock)
-        return sql
-
-    def _compile(self, ctx: Context, types: tuple[str, ...], key: bool, lock: bool) -> str:
-        parts = [self._rows(ctx, n, name) for n, name in enumerate(types)]
-        if lock:
-            table = self._tables.resources[types[0]].current
-            return text_of(parts[0].order_by(table.c.id).with_for_update(of=table))
+    def _compile(self, types: tuple[tuple[str, Shape], ...], key: bool, lock: bool) -> str:
+        build = Builder(self._tables, Binds())
+        parts = [self._rows(build, n, *part, lock=lock) for n, part in enumerate(types)]
         if key:
             parts.append(self._kept())
-        return text_of(parts[0] if len(parts) == 1 else union_all(*parts))
+        return sql_text(parts[0] if len(parts) == 1 else union_all(*parts))
 
-    def _rows(self, ctx: Context, n: int, resource_type: str) -> Select[Any]:
-        table = self._tables.resources[resource_type].current
-        return select(
-            literal(resource_type, literal_execute=True).label("kind"),
-            table.c.id,
-            table.c.version,
-            table.c.updated,
-            table.c.body,
-            self._access.predicate(ctx, resource_type, table).label("allowed"),
-            null().label("fingerprint"),
+    def _rows(
+        self, build: Builder, n: int, resource_type: str, rights: Shape, *, lock: bool
+    ) -> Select[Any]:
+        row = build.row(resource_type)
+        found = select(
+            constant(resource_type).label("kind"),
+            row.c.id,
+            row.c.version,
+            row.c.updated,
+            row.c.body,
+            build.where(rights, row).label("allowed"),
+            cast(null(), Text).label("fingerprint"),
             cast(null(), JSON).label("headers"),
-        ).where(table.c.id == any_(cast(bindparam(f"ids_{n}"), ARRAY(Text))))
+        ).where(row.c.id == any_(cast(bindparam(f"ids{n}"), ARRAY(Text))))
+        return found.order_by(row.c.id).with_for_update(of=row.source) if lock else found
 
     def _kept(self) -> Select[Any]:
         table = self._tables.idempotency
         return select(
-            literal(KEPT, literal_execute=True).label("kind"),
+            constant(KEPT).label("kind"),
             table.c.key,
             table.c.status,
             table.c.created,
             table.c.answer,
-            literal(True, literal_execute=True),
+            true(),
             table.c.fingerprint,
             cast(table.c.headers, JSON),
         ).where(
-            table.c.caller == cast(bindparam("caller_key"), Text),
+            table.c.caller == cast(bindparam("caller"), Text),
             table.c.key == cast(bindparam("key"), Text),
         )
 

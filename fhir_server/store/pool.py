@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.rows import TupleRow
-from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 APP_ROLE = "fhir_server_app"
@@ -41,8 +39,6 @@ async def configure(connection: TenantConnection) -> None:
     await connection.set_autocommit(True)
     await connection.execute(f"SET ROLE {APP_ROLE}")
     connection.adapters.register_loader("json", BodyLoader)
-    set_json_dumps(orjson.dumps, connection)
-    set_json_loads(orjson.loads, connection)
 
 
 class TenantPool(AsyncConnectionPool[TenantConnection]):
@@ -69,5 +65,5 @@ def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
         timeout=timeout,
         open=False,
         name="store",
-        kwargs={"options": "-c statement_timeout=30s -c jit=off"},
+        kwargs={"options": "-c statement_timeout=30s -c jit=off -c timezone=UTC"},
     )

@@ -71,6 +71,15 @@ class Sessions:
         """Closes every connection."""
         await self._pool.close()
 
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        try:
+            async with self._pool.connection(timeout=2) as connection:
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, PoolTimeout, PoolClosed):
+            return False
+        return True
+
     @asynccontextmanager
     async def session(self, ctx: Context) -> AsyncIterator[Session]:
         """A session set to `ctx.tenant`; 503 when the database cannot be had."""

@@ -29,16 +29,16 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
+    literal_column,
     select,
+    true,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from fhir_server.store.index import IndexRow
+from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import ResourceTables, Tables
 
@@ -138,9 +138,9 @@ class Writer:
     def answer_only(self, tenant: str, now: datetime, answer: KeptAnswer) -> tuple[str, Any]:
         """Keeps an answer to a request that changed no resource."""
         table = self._tables.idempotency
-        nothing = select(literal(1, literal_execute=True)).cte("written")
+        nothing = select(literal_column("1")).cte("written")
         kept = _insert_answer(table, nothing)
-        return text_of(select(literal(1, literal_execute=True)).add_cte(kept)), {
+        return sql_text(select(literal_column("1")).add_cte(kept)), {
             "tenant": tenant,
             "now": now,
             **_answer_args(answer),
@@ -151,10 +151,10 @@ class Writer:
             self._guard(n, resource_type).cte(f"guard{n}")
             for n, resource_type in enumerate(shape.guards)
         ]
-        held = and_(*(exists(select(guard.c.id)) for guard in guards)) if guards else literal(True)
+        held = and_(*(exists(select(guard.c.id)) for guard in guards)) if guards else true()
         written, others = self._resource(shape, held)
         parts = [*others, *self._beside(shape, written)]
-        return text_of(select(written.c.id).add_cte(*guards, *parts))
+        return sql_text(select(written.c.id).add_cte(*guards, *parts))
 
     def _guard(self, n: int, resource_type: str) -> Any:
         table = self._tables.resources[resource_type].current
@@ -190,14 +190,6 @@ class Writer:
         if shape.answer:
             parts.append(_insert_answer(self._tables.idempotency, written))
         return parts
-
-
-def text_of(statement: ClauseElement) -> str:
-    """The statement as psycopg takes it, parameters by name."""
-    return str(statement.compile(dialect=_DIALECT))
-
-
-_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 def _written_columns(table: Table) -> list[str]:
@@ -239,7 +231,7 @@ def _old(table: Table, held: ColumnElement[bool]) -> CTE:
 def _supersede(history: Table, resource_type: str, old: CTE) -> CTE:
     source = select(
         cast(bindparam("tenant"), Text),
-        literal(resource_type, literal_execute=True),
+        constant(resource_type),
         old.c.id,
         old.c.version,
         old.c.updated,
@@ -252,9 +244,9 @@ def _supersede(history: Table, resource_type: str, old: CTE) -> CTE:
 def _tombstone(history: Table, resource_type: str, old: CTE) -> CTE:
     source = select(
         cast(bindparam("tenant"), Text),
-        literal(resource_type, literal_execute=True),
+        constant(resource_type),
         old.c.id,
-        old.c.version + 1,
+        old.c.version + literal_column("1"),
         bindparam("now", type_=history.c.updated.type),
     )
     names = ["tenant", "type", "id", "version", "updated"]
@@ -285,7 +277,7 @@ def _insert_values(tables: ResourceTables, written: CTE) -> CTE:
     arrays = [
         cast(bindparam(f"v_{name}"), ARRAY(_plain(table.c[name].type))) for name in VALUE_COLUMNS
     ]
-    rows = func.unnest(*arrays).table_valued(*VALUE_COLUMNS, name="value_rows")
+    rows = func.unnest(*arrays).table_valued(*VALUE_COLUMNS, name="value_rows").render_derived()
     source = select(
         cast(bindparam("tenant"), Text),
         written.c.id,
@@ -297,7 +289,7 @@ def _insert_values(tables: ResourceTables, written: CTE) -> CTE:
 def _insert_events(outbox: Table, written: CTE) -> CTE:
     names = ("id", "type", "subject", "data")
     arrays = [cast(bindparam(f"e_{name}"), ARRAY(Text)) for name in names]
-    rows = func.unnest(*arrays).table_valued(*names, name="event_rows")
+    rows = func.unnest(*arrays).table_valued(*names, name="event_rows").render_derived()
     source = select(
         cast(bindparam("tenant"), Text),
         rows.c.id,

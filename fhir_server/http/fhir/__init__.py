@@ -19,7 +19,7 @@ from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.handlers import HANDLERS, Service
 from fhir_server.http.fhir.metadata import metadata
 from fhir_server.http.fhir.replies import refused
-from fhir_server.http.wire import Reply, Request, send_reply
+from fhir_server.http.wire import Reply, Request, place, send_reply
 from fhir_server.interactions import Interactions
 from fhir_server.problems import Problem, not_found
 
@@ -53,11 +53,13 @@ class FhirFace:
         *,
         body_limit: int,
         version: str,
+        public_url: str | None = None,
     ) -> None:
         self._definitions = definitions
         self._service = Service(interactions, definitions)
         self._authenticator = authenticator
         self._limit = body_limit
+        self._public_url = public_url
         self._metadata = metadata(definitions, version)
         self._handlers = self._table()
 
@@ -73,7 +75,7 @@ class FhirFace:
             return refused(problem)
         except Exception:
             # Its message may quote patient data: the log gets the place only.
-            log.error("unhandled error on the FHIR face", exc_info=_without_message())
+            log.error("unhandled error at %s", place())
             return refused(Problem(500, "exception", "an unexpected error occurred"))
 
     async def _answer(self, request: Request) -> Reply:
@@ -81,7 +83,7 @@ class FhirFace:
         root: str = request.scope.get("root_path", "")
         parts = path[len(root) :].strip("/").split("/")
         if parts == ["metadata"] and request.method in ("GET", "HEAD"):
-            return self._metadata(request.origin + root)
+            return self._metadata(self._base(request, root))
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
         handler, call = self._call(request, ctx, parts, root)
         return await handler(self._service, call)
@@ -95,7 +97,10 @@ class FhirFace:
         handler = self._handlers.get((_method(request), parts[0], shape))
         if handler is None:
             raise self._not_allowed(request.method, parts[0], shape)
-        return handler, Call(request, ctx, parts[0], id, tail, request.origin + root)
+        return handler, Call(request, ctx, parts[0], id, tail, self._base(request, root))
+
+    def _base(self, request: Request, root: str) -> str:
+        return (self._public_url or request.origin) + root
 
     def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
         known = sorted(m for m, t, s in self._handlers if (t, s) == (resource_type, shape))
@@ -141,7 +146,3 @@ def _shape(parts: list[str]) -> tuple[str, str, str]:
         case [id, "_history", version]:
             return "id/_history/version", id, version
     return "?", "", ""
-
-
-def _without_message() -> tuple[type[BaseException], BaseException, None] | None:
-    return None

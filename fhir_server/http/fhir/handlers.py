@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fhir_server.definitions.model import Definitions
-from fhir_server.fhir.bundle import history_bundle
-from fhir_server.http.fhir.call import Call, number
-from fhir_server.http.fhir.replies import CONTENT, json_reply, resource_reply
+from fhir_server.http.fhir.call import Call
+from fhir_server.http.fhir.replies import json_reply, resource_reply
 from fhir_server.http.fhir.searchset import searchset_reply
+from fhir_server.http.fhir.versions import asked, history_reply
 from fhir_server.http.wire import Reply
 from fhir_server.interactions import Interactions, Resource, Result
 from fhir_server.problems import Problem, invalid
-from fhir_server.store.history import LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +45,11 @@ async def vread(service: Service, call: Call) -> Reply:
 async def history(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#history"""
     criteria = call.criteria("history-instance")
-    given = dict(call.request.query())
-    unknown = set(given) - {"_count", "_before", "_format"}
-    if unknown:
-        raise invalid(f"history has no parameter {min(unknown)[:64]}")
-    limit = min(number(given.get("_count", "20"), "_count"), 1000) or 20
+    count, before = asked(call)
     page = await service.interactions.history(
-        call.ctx,
-        call.type,
-        call.address(),
-        before=number(given.get("_before", str(LAST)[:9]), "_before"),
-        limit=limit,
-        criteria=criteria,
+        call.ctx, call.type, call.address(), before=before, limit=count, criteria=criteria
     )
-    address = f"{call.base}/{call.type}/{call.id}/_history"
-    links = {"self": f"{address}?_count={limit}"}
-    if page.next is not None:
-        links["next"] = f"{address}?_count={limit}&_before={page.next}"
-    return Reply(200, history_bundle(call.base, page.versions, page.total, links), CONTENT)
+    return history_reply(call, page, count)
 
 
 async def search(service: Service, call: Call) -> Reply:

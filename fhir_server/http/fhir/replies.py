@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime
+from email.utils import formatdate
 from typing import Any
 
 from fhir_server.fhir.json import dumps
-from fhir_server.fhir.outcome import from_problem
+from fhir_server.fhir.outcome import of_problem
 from fhir_server.http.wire import Reply
 from fhir_server.interactions import Stored
 from fhir_server.problems import Problem
@@ -19,7 +19,7 @@ def resource_reply(stored: Stored, status: int = 200, *, body: bool = True) -> R
     headers = {
         **CONTENT,
         "etag": f'W/"{stored.version}"',
-        "last-modified": format_datetime(stored.updated, usegmt=True),
+        "last-modified": formatdate(stored.updated.timestamp(), usegmt=True),
     }
     return Reply(status, stored.body if body else b"", headers)
 
@@ -32,4 +32,4 @@ def json_reply(resource: dict[str, Any], status: int = 200) -> Reply:
 def refused(problem: Problem) -> Reply:
     """https://hl7.org/fhir/R4/operationoutcome.html"""
     headers = {name.lower(): value for name, value in problem.headers.items()}
-    return Reply(problem.status, dumps(from_problem(problem)), {**CONTENT, **headers})
+    return Reply(problem.status, dumps(of_problem(problem)), {**CONTENT, **headers})

@@ -51,16 +51,17 @@ def _declared(connection: Connection, definitions: Definitions) -> None:
     tables.create_all(connection)
     for table in tables.sorted_tables:
         _add_missing(connection, table)
-        _protect(connection, table.name)
+        _protect(connection, connection.dialect.identifier_preparer.format_table(table))
 
 
 def _add_missing(connection: Connection, table: Table) -> None:
     inspector = inspect(connection)
+    name = connection.dialect.identifier_preparer.format_table(table)
     present = {column["name"] for column in inspector.get_columns(table.name)}
     for column in table.columns:
         if column.name not in present:
             ddl = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {ddl}"))
+            connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {ddl}"))
     indexes = {index["name"] for index in inspector.get_indexes(table.name)}
     for index in table.indexes:
         if index.name not in indexes:

@@ -1,0 +1,110 @@
+"""The composition root: everything is built here, once, and handed to whoever needs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from fhir_server import __version__
+from fhir_server.communication import OPERATIONS, RULES
+from fhir_server.declared import declared_root
+from fhir_server.definitions.facts import load_facts
+from fhir_server.definitions.loader import load_definitions
+from fhir_server.definitions.model import Definitions
+from fhir_server.http.auth import Authenticator
+from fhir_server.http.fhir import FhirFace
+from fhir_server.http.server import build_http
+from fhir_server.interactions import Interactions
+from fhir_server.interactions.pipeline import Pipeline
+from fhir_server.interactions.read import Reader
+from fhir_server.interactions.registry import Registry
+from fhir_server.interactions.search import Searcher
+from fhir_server.interactions.validate import Validate
+from fhir_server.settings import Settings
+from fhir_server.store import Store, build_store
+from fhir_server.validation import Validator
+
+FHIR_BASE = "/fhir/R4"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The server without HTTP: what commands and workers use too."""
+
+    definitions: Definitions
+    store: Store
+    interactions: Interactions
+
+
+def build_core(settings: Settings) -> Core:
+    """Reads the declarations and builds store and interactions; nothing connects yet."""
+    facts = load_facts()
+    definitions = load_definitions(declared_root(), facts)
+    store = build_store(
+        settings.database_url or "",
+        definitions,
+        pool_size=settings.pool_size,
+        pool_timeout=settings.pool_timeout,
+        cursor_key=settings.cursor_secret(),
+        base=settings.public_url and settings.public_url + FHIR_BASE,
+    )
+    validator = Validator(
+        facts,
+        [dict(profile.resource) for profile in definitions.profiles.values()],
+        [dict(value_set) for value_set in definitions.value_sets.values()],
+        [dict(code_system) for code_system in definitions.code_systems.values()],
+    )
+    return Core(definitions, store, _interactions(definitions, store, validator))
+
+
+def _interactions(definitions: Definitions, store: Store, validator: Validator) -> Interactions:
+    registry = Registry(definitions, RULES, OPERATIONS)
+    pipeline = Pipeline(
+        definitions,
+        registry,
+        validator,
+        store.sessions,
+        store.access,
+        store.loader,
+        store.history,
+        store.indexer,
+        store.committer,
+    )
+    return Interactions(
+        pipeline,
+        Reader(store.sessions, store.access, store.history),
+        Searcher(store.sessions, store.planner),
+        Validate(registry, validator),
+    )
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The HTTP application on a migrated database."""
+    core = build_core(settings)
+    authenticator = Authenticator(settings)
+    fhir = FhirFace(
+        core.definitions,
+        core.interactions,
+        authenticator,
+        body_limit=settings.body_limit,
+        version=__version__,
+        public_url=settings.public_url,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await core.store.sessions.open()
+        yield
+        await authenticator.aclose()
+        await core.store.sessions.close()
+
+    return build_http(
+        {FHIR_BASE: fhir},
+        [],
+        version=__version__,
+        lifespan=lifespan,
+        ready=core.store.sessions.ready,
+    )
