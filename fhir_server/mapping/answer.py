@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.interactions import Derived
 from fhir_server.mapping.codec import MISSING
-from fhir_server.mapping.derived import DerivedField, SubSearch
+from fhir_server.mapping.derived import DerivedField
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field
 
@@ -24,7 +25,7 @@ class Answered:
     status: int
     names: tuple[str, ...]
     getters: tuple[tuple[str, Getter], ...]
-    asks: tuple[SubSearch, ...]
+    asks: tuple[Derived, ...]
     listed: bool
     schema: Mapping[str, Any]
 
@@ -57,13 +58,13 @@ class AnswerCompiler:
         names = tuple(shape.get(ITEMS) or ()) if listed else tuple(shape)
         if listed and set(shape) != {ITEMS, CURSOR}:
             below.add(f"a list gives {{ {ITEMS}: [names], {CURSOR} }}")
-        asks: list[SubSearch] = []
+        asks: list[Derived] = []
         getters = tuple(
             (name, getter) for name in names if (getter := self._getter(name, asks, below))
         )
         return Answered(status, names, getters, tuple(asks), listed, self._schema(names, listed))
 
-    def _getter(self, name: str, asks: list[SubSearch], faults: Faults) -> Getter | None:
+    def _getter(self, name: str, asks: list[Derived], faults: Faults) -> Getter | None:
         if name in self.paths and (name not in self.fields or not self.fields[name].steps):
             return lambda _resource, _row, echo: echo[name]
         if name in self.fields and self.fields[name].steps:
@@ -74,7 +75,7 @@ class AnswerCompiler:
         return None
 
     def _schema(self, names: Sequence[str], listed: bool) -> dict[str, Any]:
-        every = {**self.fields, **self.derived}
+        every: dict[str, Field | DerivedField] = {**self.fields, **self.derived}
         properties = {name: dict(every[name].schema) for name in names if name in every}
         one = {"type": "object", "properties": properties}
         if not listed:
@@ -100,7 +101,7 @@ def _own(field: Field) -> Getter:
     return listed
 
 
-def _derived(field: DerivedField, asks: list[SubSearch]) -> Getter:
+def _derived(field: DerivedField, asks: list[Derived]) -> Getter:
     """Reads the field's columns of a row; sub-searches that were asked already are shared."""
     asks += [ask for ask in field.asks if ask not in asks]
     columns = [asks.index(ask) for ask in field.asks]

@@ -66,9 +66,7 @@ def _issue(name: str, why: str) -> Issue:
     return Issue("error", "invalid", f"{name} {why}", name)
 
 
-def compile_body(
-    takes: Mapping[str, Any], fields: Mapping[str, Field], faults: Faults
-) -> Body:
+def compile_body(takes: Mapping[str, Any], fields: Mapping[str, Field], faults: Faults) -> Body:
     """The body that `takes` declares; unknown fields and impossible defaults are faults."""
     taken, defaults = {}, {}
     for name, declared in takes.items():

@@ -122,7 +122,11 @@ def identifier(prefix: str) -> Codec:
     """A v1 id: the prefix and the FHIR id, `thr_0198…`."""
 
     def encode(value: Any) -> str:
-        if type(value) is not str or not value.startswith(prefix) or not is_id(value[len(prefix):]):
+        if (
+            type(value) is not str
+            or not value.startswith(prefix)
+            or not is_id(value[len(prefix) :])
+        ):
             raise Refused(f"must be an id that begins with {prefix}")
         return value[len(prefix) :]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.definitions.model import Definitions
@@ -39,7 +39,7 @@ class RouteCompiler:
     compiler: FieldCompiler
     fields: Mapping[str, Field]
     derived: Mapping[str, DerivedField]
-    mutation: Field | None = field(default=None)
+    mutation: Field | None
 
     def routes(self, faults: Faults) -> list[Route]:
         """Every route of the file, as far as they can be compiled."""
@@ -60,8 +60,9 @@ class RouteCompiler:
         body = self._body(line, faults)
         self._check_required(line, body, faults)
         answers = AnswerCompiler(self.fields, self.derived, tuple(segments))
-        addressed = next(reversed(segments), None)
-        required = QueryCompiler(self._type_of(segments, addressed), {}, tuple(segments), names)
+        addressed = _last(segments)
+        owner = self._type_of(segments, addressed)
+        required = QueryCompiler(owner, {}, tuple(segments), names)
         return Route(
             method=method,
             template=template,
@@ -71,6 +72,8 @@ class RouteCompiler:
             written=self.declared.resource,
             segments=segments,
             addressed=addressed,
+            owner=owner,
+            link=self._link(line, addressed, owner, faults),
             body=body,
             query=self._query(line, query, faults),
             writes=tuple(self._writes(line, body, tuple(segments), faults)),
@@ -78,7 +81,6 @@ class RouteCompiler:
                 line.gives, listed=line.interaction == "search", faults=faults.at("gives")
             ),
             requires=required.criteria(line.requires, faults.at("requires")),
-            if_none_exist=query.criteria(line.if_none_exist, faults.at("ifNoneExist")),
             fields=self.fields,
         )
 
@@ -86,9 +88,8 @@ class RouteCompiler:
         for kind, name, known in (
             ("scope", line.scope, self.service.scopes),
             ("module", line.module, self.service.modules),
-            ("limit", line.limit, self.service.limits),
         ):
-            if name is not None and name not in known:
+            if name not in known:
                 faults.at(kind).unknown(kind, name, known)
 
     def _segments(self, template: str, faults: Faults) -> dict[str, Field]:
@@ -105,12 +106,24 @@ class RouteCompiler:
     ) -> str:
         if line.interaction != "operation":
             return self.declared.resource
-        resource = self._type_of(segments, next(reversed(segments), None))
+        resource = self._type_of(segments, _last(segments))
         served = self.definitions.types.get(resource)
         known = served.operations if served else {}
         if line.operation not in known:
             faults.at("does").unknown(f"operation of {resource}:", line.operation, known)
         return resource
+
+    def _link(
+        self, line: RouteDeclaration, addressed: str | None, owner: str, faults: Faults
+    ) -> str:
+        """How a search gets from its matches to the resource that must meet `requires`."""
+        if line.interaction != "search" or not line.requires:
+            return ""
+        links = [name for name, value in line.always.items() if value == f"$path.{addressed}"]
+        if not links:
+            faults.at("requires").add("`always` has no parameter that leads to the path's resource")
+            return ""
+        return f"{links[0]}:{owner}"
 
     def _type_of(self, segments: Mapping[str, Field], name: str | None) -> str:
         """The type that a path parameter names."""
@@ -200,3 +213,7 @@ class RouteCompiler:
 
 def _constant(raw: Any) -> Callable[[object], Any]:
     return lambda _: raw
+
+
+def _last(segments: Mapping[str, Field]) -> str | None:
+    return list(segments)[-1] if segments else None

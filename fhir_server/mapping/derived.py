@@ -6,33 +6,23 @@ the same share one sub-search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import orjson
 
+from fhir_server.interactions import Derived
 from fhir_server.mapping.codec import MISSING
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field
 from fhir_server.mapping.model import FieldDeclaration
 from fhir_server.mapping.searches import SearchNames
 
+Kind = Literal["count", "first", "exists"]
+
 INTEGER = {"type": "integer", "minimum": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class SubSearch:
-    """`Communication?part-of=$this`, counted, tested or its first match taken."""
-
-    kind: str
-    type: str
-    params: tuple[tuple[str, str], ...]
-
-    @property
-    def text(self) -> str:
-        return f"{self.type}?" + "&".join(f"{name}={value}" for name, value in self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class DerivedField:
     """`read` makes the v1 value of the answers to `asks`, in their order."""
 
     name: str
-    asks: tuple[SubSearch, ...]
+    asks: tuple[Derived, ...]
     schema: Mapping[str, Any]
     read: Callable[[Sequence[Any]], Any]
 
@@ -103,13 +93,11 @@ class DerivedCompiler:
 
         return DerivedField(name, asks, field.schema, read)
 
-    def _asks(
-        self, kind: str, searches: Any, faults: Faults
-    ) -> tuple[SubSearch, ...]:
+    def _asks(self, kind: Kind, searches: Iterable[str], faults: Faults) -> tuple[Derived, ...]:
         found = []
         for search in searches:
             resource, _, query = search.partition("?")
             params = tuple(parse_qsl(query, keep_blank_values=True))
             self.searches.check(resource, params, faults)
-            found.append(SubSearch(kind, resource, params))
+            found.append(Derived(f"{kind} {search}", kind, resource, params))
         return tuple(found)

@@ -70,6 +70,7 @@ class FieldCompiler:
         steps = self._steps(line, place, faults)
         if steps is None:
             return None
+        encode: Callable[[Any], Any]
         if line.fields is not None:
             members = self._members(line, steps, faults)
             encode, schema = _object(members)
@@ -83,9 +84,7 @@ class FieldCompiler:
             encode, schema = _items(encode), {"type": "array", "items": schema}
         return Field(name, line, steps, schema, encode, _optic(line, steps, inner))
 
-    def _steps(
-        self, line: FieldDeclaration, place: str, faults: Faults
-    ) -> tuple[Step, ...] | None:
+    def _steps(self, line: FieldDeclaration, place: str, faults: Faults) -> tuple[Step, ...] | None:
         if line.path is None:
             return ()
         try:

@@ -12,7 +12,7 @@ from fhir_server.fhir.instant import now_text
 from fhir_server.mapping.faults import Faults
 from fhir_server.problems import forbidden
 
-WORDS = ("caller", "patient", "now", "mutation", "value")
+WORDS = ("caller", "patient", "now", "value")
 _WORD = re.compile(r"\$(?P<word>[a-z]+)(?:\.(?P<name>\w+))?")
 _RESERVED = re.compile(r"[\\,$|]")
 
@@ -47,7 +47,7 @@ def patient(inputs: Inputs) -> str:
 
 
 def escaped(value: str) -> str:
-    """A client's text as one search value. https://hl7.org/fhir/R4/search.html#escaping"""
+    """A client's text as one search value: https://hl7.org/fhir/R4/search.html#escaping ."""
     return _RESERVED.sub(lambda found: "\\" + found[0], value)
 
 
@@ -55,7 +55,6 @@ _SUPPLIES: Mapping[str, Supply] = {
     "caller": caller,
     "patient": patient,
     "now": lambda inputs: now_text(inputs.ctx.now),
-    "mutation": lambda inputs: inputs.mutation,
     "value": lambda inputs: inputs.value,
 }
 

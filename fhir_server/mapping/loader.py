@@ -48,12 +48,12 @@ class Mappings:
     def routes(self) -> tuple[Route, ...]:
         return tuple(route for file in self.files.values() for route in file.routes)
 
-    def route(self, id: str) -> Route:
+    def route(self, name: str) -> Route:
         """The route of that id; KeyError with the nearest one when there is none."""
         known = {route.id: route for route in self.routes}
-        if id not in known:
-            raise KeyError(f"no route {id}{did_you_mean(id, known)}")
-        return known[id]
+        if name not in known:
+            raise KeyError(f"no route {name}{did_you_mean(name, known)}")
+        return known[name]
 
 
 def load_mappings(folder: Path, definitions: Definitions, structures: Structures) -> Mappings:
@@ -83,8 +83,10 @@ class _Loader:
             name: searches.fields(file.fields, self._faults(name, "fields"))
             for name, file in declared.items()
         }
+        if service is None:
+            raise DeclarationError(self._errors)
         files = {}
-        for name, file in declared.items() if service else ():
+        for name, file in declared.items():
             mutation = self._mutation(service, compilers[name], file)
             routes = RouteCompiler(
                 f"mappings/{name}.yaml",
@@ -98,7 +100,7 @@ class _Loader:
             ).routes(self._faults(name, "routes"))
             files[name] = Concept(name, file, fields[name], derived[name], tuple(routes))
         self._check_unique(files.values())
-        if self._errors or service is None:
+        if self._errors:
             raise DeclarationError(dict.fromkeys(self._errors))
         return Mappings(service, files)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-
 INTERACTIONS = ("create", "read", "search", "patch", "operation")
 
 
@@ -104,8 +103,6 @@ class RouteDeclaration(Declaration):
     page: PageDeclaration | None = None
     gives: dict[int, dict[str, Any]]
     requires: dict[str, str] = {}
-    if_none_exist: dict[str, str] = Field(default={}, alias="ifNoneExist")
-    limit: str | None = None
     events: tuple[str, ...] = ()
 
     @property
@@ -138,7 +135,6 @@ class MappingDeclaration(Declaration):
     completed: tuple[str, ...] = ()
     fields: dict[str, FieldDeclaration]
     routes: dict[str, RouteDeclaration] = {}
-    events: dict[str, tuple[str, ...]] = {}
 
 
 class LegacyDeclaration(Declaration):
@@ -146,11 +142,6 @@ class LegacyDeclaration(Declaration):
 
     deprecated: date
     sunset: date
-
-
-class RateDeclaration(Declaration):
-    tenant: str
-    user: str | None = None
 
 
 class ServiceDeclaration(Declaration):
@@ -161,4 +152,3 @@ class ServiceDeclaration(Declaration):
     client_mutation: str = Field(alias="clientMutation")
     modules: tuple[str, ...]
     scopes: dict[str, str]
-    limits: dict[str, RateDeclaration] = {}

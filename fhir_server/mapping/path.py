@@ -49,7 +49,7 @@ def parse_path(path: str, start: str, shapes: Shapes) -> tuple[Step, ...]:
     at = 0
     while at < len(path):
         found = _STEP.match(path, at)
-        if not found or found.end() < len(path) and path[found.end()] != ".":
+        if not found or path[found.end() : found.end() + 1] not in ("", "."):
             raise PathError(f"cannot read the path from '{path[at:]}'")
         here = steps[-1].type if steps else start
         if found["name"] or found["url"] is not None:

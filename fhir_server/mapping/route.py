@@ -25,8 +25,9 @@ class Route:
     """`resource` is the type that the interaction is on and `written` the type of what it sends
     (Parameters for an operation); `addressed` the path parameter that names one resource.
 
-    `segments` are the path parameters' fields in order, `requires` criteria that the addressed
-    resource must meet, `if_none_exist` criteria by which an earlier create is found again.
+    `segments` are the path parameters' fields in order. `requires` are criteria that the addressed
+    resource, of type `owner`, must meet; a search reaches it from its matches by `link`
+    (`part-of:Communication`).
     """
 
     method: str
@@ -37,12 +38,13 @@ class Route:
     written: str
     segments: Mapping[str, Field]
     addressed: str | None
+    owner: str
+    link: str
     body: Body | None
     query: Query | None
     writes: tuple[Write, ...]
     answered: Answered
     requires: Criteria
-    if_none_exist: Criteria
     fields: Mapping[str, Field]
 
     @property

@@ -17,9 +17,7 @@ class SearchNames:
 
     types: Mapping[str, ServedType]
 
-    def check(
-        self, resource: str, params: Iterable[tuple[str, str]], faults: Faults
-    ) -> None:
+    def check(self, resource: str, params: Iterable[tuple[str, str]], faults: Faults) -> None:
         """Each name that cannot be searched is a fault."""
         if resource not in self.types:
             faults.unknown("type", resource, self.types)

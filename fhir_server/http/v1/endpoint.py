@@ -1,0 +1,97 @@
+"""One path of the v1 face: who may pass, what is asked, what is answered.
+
+The order of refusals is part of the contract: 401, licence, scope, body, existence, state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope, Send
+
+from fhir_server.context import Context
+from fhir_server.http.auth import Authenticator
+from fhir_server.http.auth.scopes import require_scope
+from fhir_server.http.v1.errors import CONTENT, refused
+from fhir_server.http.v1.legacy import Succession
+from fhir_server.http.v1.request import read_call
+from fhir_server.http.wire import Reply, Request, place, send_reply
+from fhir_server.interactions import Interactions
+from fhir_server.mapping.calls import perform
+from fhir_server.mapping.route import Route
+from fhir_server.problems import Problem, forbidden, not_found
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What every endpoint works with; `body_limit` in bytes."""
+
+    interactions: Interactions
+    authenticator: Authenticator
+    body_limit: int
+
+
+class Endpoint:
+    """The ASGI application of one path, for all its methods."""
+
+    def __init__(
+        self, service: Service, methods: Mapping[str, Route], old: Succession | None
+    ) -> None:
+        self._service = service
+        self._methods = dict(methods)
+        if "GET" in methods:
+            self._methods["HEAD"] = methods["GET"]
+        self._old = old
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers every request, refusals in the envelope."""
+        request = Request(scope, receive, self._service.body_limit)
+        reply = await self._reply(request)
+        if self._old is not None:
+            headers = {**reply.headers, **self._old(scope["path"])}
+            reply = Reply(reply.status, reply.body, headers)
+        await send_reply(send, reply, with_body=scope["method"] != "HEAD")
+
+    async def _reply(self, request: Request) -> Reply:
+        route = self._methods.get(request.method)
+        try:
+            if route is None:
+                raise self._not_allowed(request.method)
+            return await self._answer(request, route)
+        except Problem as problem:
+            return refused(problem, route)
+        except Exception:
+            # Its message may quote patient data: the log gets the place only.
+            log.error("unhandled error at %s", place())  # noqa: TRY400
+            return refused(Problem(500, "exception", "an unexpected error occurred"))
+
+    async def _answer(self, request: Request, route: Route) -> Reply:
+        service = self._service
+        ctx = await service.authenticator.context(request.header("authorization"), "v1")
+        _let_in(ctx, route)
+        call = await read_call(request, route, ctx)
+        answer = await perform(service.interactions, route, call)
+        return Reply(answer.status, answer.body, {**CONTENT, **answer.headers})
+
+    def _not_allowed(self, method: str) -> Problem:
+        known = {"allow": ", ".join(sorted(self._methods))}
+        return Problem(405, "not-supported", f"{method} is not supported here", headers=known)
+
+
+class Unknown:
+    """Every other path below the prefix."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """404 in the envelope."""
+        await send_reply(send, refused(not_found("what the path names")))
+
+
+def _let_in(ctx: Context, route: Route) -> None:
+    if route.declared.module not in ctx.modules:
+        why = f"your organisation has no licence for {route.declared.module}"
+        raise forbidden(why, v1_code="MODULE_NOT_LICENSED")
+    require_scope(ctx, route.declared.scope)

@@ -1,0 +1,52 @@
+"""Refusals as v1 tells them: one envelope, and statuses in v1's narrower vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from fhir_server.http.wire import Reply
+from fhir_server.mapping.route import Route
+from fhir_server.problems import Issue, Problem
+
+CONTENT = {"content-type": "application/json"}
+# v1 does not tell what was deleted from what never was, nor a stale version from other conflicts.
+STATUSES: Mapping[int, int] = {410: 404, 412: 409}
+
+
+def refused(problem: Problem, route: Route | None = None) -> Reply:
+    """`{success, error: {code, message, details}}`; `route` gives elements their v1 names."""
+    fields = [_field(issue, route) for issue in problem.issues if issue.expression]
+    error = {
+        "code": problem.v1_code,
+        "message": problem.diagnostics,
+        "details": {"fields": fields} if fields else {},
+    }
+    body = orjson.dumps({"success": False, "error": error})
+    headers = {name.lower(): value for name, value in problem.headers.items()}
+    return Reply(_status(problem), body, {**CONTENT, **headers})
+
+
+def _status(problem: Problem) -> int:
+    """What the validator finds is 400 in v1; 422 is kept for reused keys and attachments."""
+    invalid = problem.status == 422 and problem.v1_code == "VALIDATION_ERROR"
+    if invalid and problem.issues[0].code != "duplicate":
+        return 400
+    return STATUSES.get(problem.status, problem.status)
+
+
+def _field(issue: Issue, route: Route | None) -> dict[str, Any]:
+    place = issue.expression or ""
+    return {"field": _v1_name(place, route) or place, "message": issue.diagnostics}
+
+
+def _v1_name(expression: str, route: Route | None) -> str | None:
+    """`Communication.topic.text` → `subject`."""
+    start = f"{route.written}." if route else ""
+    if route is None or not expression.startswith(start):
+        return None
+    element = expression.removeprefix(start).partition(".")[0].partition("[")[0]
+    names = (name for name, field in route.fields.items() if field.element == element)
+    return next(names, None)

@@ -1,0 +1,184 @@
+"""Carries out a v1 route: its one FHIR interaction, and the answer in v1's words.
+
+A list that requires something of the resource it belongs to (`requires`) asks for it in the same
+search, as a chain; only an empty first page is looked at twice, to tell a thread without messages
+from one that is not there or not the caller's.
+
+The client's id of a change (`mutation`) outlives its idempotency keys, which a device makes anew
+for every attempt: where it is given, it is the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from fhir_server.context import Context
+from fhir_server.interactions import Answer, Idempotency, Interactions, Result
+from fhir_server.mapping.answer import CURSOR, ITEMS
+from fhir_server.mapping.inputs import Inputs
+from fhir_server.mapping.query import Criteria
+from fhir_server.mapping.route import Route
+from fhir_server.problems import Problem, not_found
+
+REPLAYED = {"idempotency-replayed": "true"}
+# How the domain refuses a create below a resource that is not there, or is of another kind.
+NO_PARENT = ("not-found", "business-rule")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request for a route, as HTTP or a bus brought it; values are v1's.
+
+    `asked` is the query, `document` the body, `key` the idempotency key, and `mutation` the
+    client's id of the change.
+    """
+
+    ctx: Context
+    path: Mapping[str, str] = field(default_factory=dict)
+    asked: Sequence[tuple[str, str]] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    mutation: str | None = None
+
+
+async def perform(interactions: Interactions, route: Route, call: Call) -> Answer:
+    """The route's answer; Problem for every refusal."""
+    path = route.path(call.path)
+    body = route.body.parse(call.document) if route.body else {}
+    inputs = Inputs(call.ctx, path, body, call.mutation)
+    return await _PERFORM[route.declared.interaction](interactions, route, call, inputs)
+
+
+async def _create(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    resource = route.write({"resourceType": route.written}, inputs)
+    try:
+        result = await interactions.create(
+            call.ctx,
+            route.resource,
+            resource,
+            idempotency=_idempotency(route, call),
+        )
+    except Problem as problem:
+        if route.addressed and problem.status == 422 and problem.issues[0].code in NO_PARENT:
+            raise not_found(route.addressed.removesuffix("Id")) from None
+        raise
+    return _answer(route, call, result)
+
+
+async def _read(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    stored = await interactions.read(
+        call.ctx, route.resource, _id(route, inputs), criteria=_pairs(route.requires, inputs)
+    )
+    return _given(route, call, orjson.loads(stored.body))
+
+
+async def _patch(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    result = await interactions.patch(
+        call.ctx,
+        route.resource,
+        _id(route, inputs),
+        lambda current: route.write(copied(current), inputs),
+        idempotency=_idempotency(route, call),
+        criteria=_pairs(route.requires, inputs),
+    )
+    return _answer(route, call, result)
+
+
+async def _operation(
+    interactions: Interactions, route: Route, call: Call, inputs: Inputs
+) -> Answer:
+    result = await interactions.operation(
+        call.ctx,
+        route.declared.operation,
+        route.resource,
+        _id(route, inputs),
+        route.write({"resourceType": route.written}, inputs),
+        idempotency=_idempotency(route, call),
+        criteria=_pairs(route.requires, inputs),
+    )
+    return _answer(route, call, result)
+
+
+async def _search(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    if route.query is None:
+        raise TypeError(f"{route.id} is no search")
+    params, cursor = route.query.params(call.asked, inputs)
+    page = await interactions.search(
+        call.ctx,
+        route.resource,
+        [*params, *([("_cursor", cursor)] if cursor else ())],
+        derived=route.answered.asks,
+        required=[(f"{route.link}.{name}", value(inputs)) for name, value in route.requires],
+    )
+    if route.requires and not page.matches and not cursor:
+        await interactions.read(
+            call.ctx, route.owner, _id(route, inputs), criteria=_pairs(route.requires, inputs)
+        )
+    rows = page.derived or [()] * len(page.matches)
+    read = route.answered.read
+    items = [
+        read(orjson.loads(stored.body), row, call.path)
+        for stored, row in zip(page.matches, rows, strict=True)
+    ]
+    more = {CURSOR: page.next} if page.next else {}
+    return Answer(route.answered.status, orjson.dumps({ITEMS: items, **more}))
+
+
+def _answer(route: Route, call: Call, result: Result) -> Answer:
+    if result.replay is not None:
+        kept = result.replay
+        return Answer(kept.status, kept.body, {**kept.headers, **REPLAYED})
+    found = result.resource if result.parameters is None else result.parameters
+    return _given(route, call, found or {})
+
+
+def _given(route: Route, call: Call, resource: dict[str, Any]) -> Answer:
+    given = route.answered.read(resource, (), call.path)
+    return Answer(route.answered.status, orjson.dumps(given))
+
+
+def _idempotency(route: Route, call: Call) -> Idempotency | None:
+    key = f"mutation {call.mutation}" if call.mutation else call.key
+    if key is None:
+        return None
+    return Idempotency(key, fingerprint(route, call), lambda result: _answer(route, call, result))
+
+
+def fingerprint(route: Route, call: Call) -> str:
+    """What makes two requests the same: route, path and body, whatever its white space."""
+    body = orjson.dumps(call.document, default=str, option=orjson.OPT_SORT_KEYS)
+    words = [route.id, *call.path.values()]
+    return hashlib.blake2b("\n".join(words).encode() + b"\n" + body, digest_size=16).hexdigest()
+
+
+def _id(route: Route, inputs: Inputs) -> str:
+    """The FHIR id of the addressed resource."""
+    return inputs.path[route.addressed or ""].partition("/")[2]
+
+
+def _pairs(criteria: Criteria, inputs: Inputs) -> list[tuple[str, str]]:
+    return [(name, value(inputs)) for name, value in criteria]
+
+
+def copied(node: Any) -> Any:
+    """A deep copy of JSON: a version that others look at is never changed."""
+    if isinstance(node, dict):
+        return {key: copied(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [copied(value) for value in node]
+    return node
+
+
+Performed = Callable[[Interactions, Route, Call, Inputs], Awaitable[Answer]]
+_PERFORM: Mapping[str, Performed] = {
+    "create": _create,
+    "read": _read,
+    "patch": _patch,
+    "operation": _operation,
+    "search": _search,
+}
