@@ -12,6 +12,7 @@ from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Se
 from fhir_server.problems import Problem, conflict, forbidden
 
 INHERITED = ("subject", "encounter")
+MARK_READ = "mark-read"
 
 
 class MessageRule:
@@ -33,13 +34,15 @@ class MessageRule:
             self._change(ctx, draft)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
-        """sent; reading is told by the operation that records it."""
+        """sent, or read by the caller."""
+        facts = {"message": draft.reference, "priority": draft.resource.get("priority", "routine")}
+        thread = thread_of(draft.resource)
+        if thread:
+            facts["thread"] = f"{thread.type}/{thread.id}"
         if draft.kind == "create":
-            thread = thread_of(draft.resource)
-            facts = {"message": draft.reference, "priority": draft.resource["priority"]}
-            if thread:
-                facts["thread"] = f"{thread.type}/{thread.id}"
             yield Event("communication.message.sent", draft.reference, facts)
+        elif draft.operation == MARK_READ and ctx.user:
+            yield Event("communication.message.read", draft.reference, facts | {"by": ctx.user})
 
     def _send(self, ctx: Context, message: Resource, snapshot: Snapshot) -> None:
         thread = _open_thread(message, snapshot)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from fhir_server.communication.message import thread_of
+from fhir_server.communication.message import MARK_READ, thread_of
 from fhir_server.communication.parties import local, parties
 from fhir_server.context import Context
 from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import interval, now_text
-from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
+from fhir_server.interactions.model import Draft, Read, Ref, Resource, Seen, Snapshot
 from fhir_server.interactions.update import check_open
 from fhir_server.problems import forbidden, invalid, not_found
 
@@ -23,7 +23,7 @@ AT_MOST = 200
 class MarkRead:
     """Communication/{thread}/$mark-read."""
 
-    code = "mark-read"
+    code = MARK_READ
     type = "Communication"
 
     def reads(self, ctx: Context, id: str, parameters: Resource) -> Iterable[Read]:
@@ -156,12 +156,3 @@ def _answer(latest: Sequence[tuple[Ref, str | None]]) -> Resource:
             if at
         ],
     }
-
-
-def read_event(thread: str, reader: str, messages: Sequence[str]) -> Event:
-    """What is told when messages were read."""
-    return Event(
-        "communication.message.read",
-        f"Communication/{thread}",
-        {"thread": f"Communication/{thread}", "reader": reader, "messages": list(messages)},
-    )

@@ -19,6 +19,11 @@ class Delete:
     ref: Ref
     if_match: str | None = None
 
+    @property
+    def type(self) -> str:
+        """The resource type."""
+        return self.ref.type
+
     def reads(self) -> Iterable[Read]:
         """The current version."""
         return (Read(self.ref),)

@@ -21,6 +21,11 @@ class Invoke:
     id: str
     parameters: Resource
 
+    @property
+    def type(self) -> str:
+        """The resource type."""
+        return self.operation.type
+
     def reads(self) -> Iterable[Read]:
         """What the operation must see."""
         return self.operation.reads(self.ctx, self.id, self.parameters)

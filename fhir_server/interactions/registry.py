@@ -44,6 +44,10 @@ class Registry:
         base = self._rules.get(BASE + resource_type)
         return found or ([base] if base else [])
 
+    def ruled(self, resource_type: str) -> bool:
+        """Whether some rule decides about every resource of the type."""
+        return BASE + resource_type in self._rules
+
     def operation(self, resource_type: str, code: str) -> Operation:
         """404 where there is none."""
         found = self._operations.get((resource_type, code))

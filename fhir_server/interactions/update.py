@@ -27,6 +27,11 @@ class Update:
     create: bool = False
     preview: Resource | None = None
 
+    @property
+    def type(self) -> str:
+        """The resource type."""
+        return self.ref.type
+
     def reads(self) -> Iterable[Read]:
         """The current version."""
         return (Read(self.ref),)
