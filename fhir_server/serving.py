@@ -54,11 +54,11 @@ class _Server(uvicorn.Server):
         if not self.started:
             return
         address = f"http://{self.config.host}:{self._port()}"
-        print(f"fhir-server listens on {address}", flush=True)
         if self._demo:
             from fhir_server.demo import greeting
 
-            print(greeting(self._settings, address), flush=True)
+            print(greeting(self._settings, address))
+        print(f"fhir-server listens on {address}", flush=True)
 
     def _port(self) -> int:
         port: int = self.servers[0].sockets[0].getsockname()[1]

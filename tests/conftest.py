@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 from hypothesis import settings
@@ -23,8 +26,11 @@ from fhir_server.declared import declared_root
 from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.loader import load_definitions
 from fhir_server.definitions.model import Definitions
+from fhir_server.http.auth import mint
+from fhir_server.settings import Settings
 from fhir_server.store import embedded
 from fhir_server.store.migrations import migrate
+from tests.support.server import listening
 from tests.support.shared import Shared
 
 # Long runs are `make fuzz`; a slow machine is no failure.
@@ -33,9 +39,19 @@ settings.register_profile("fuzz", parent=settings.get_profile("default"), max_ex
 settings.load_profile("default")
 
 # A test's database need not survive a power cut.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "128MB",
+}
+
+EVERY_SCOPE = "messaging:read messaging:write messaging:escalate user/*.cruds system/*.cruds"
+MODULES = ("engage.messaging",)
 
 NewDatabase = Callable[[], str]
+Token = Callable[..., str]
+Login = Callable[..., httpx.Client]
 
 
 @pytest.fixture(scope="session")
@@ -50,11 +66,14 @@ def shared(testrun_uid: str) -> Iterator[Shared]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(shared: Shared) -> Iterator[str]:
-    """A PostgreSQL on which the tests may create databases."""
+def postgres_url(shared: Shared, testrun_uid: str) -> Iterator[str]:
+    """A PostgreSQL on which the tests may create databases; they go when the run ends."""
     external = os.environ.get("FHIR_SERVER_TEST_DATABASE_URL")
     if external:
         yield external
+        if shared.is_last():
+            for name in _databases(external, f"fhir_test_{testrun_uid}%"):
+                _administer(external, "DROP DATABASE {} WITH (FORCE)", name)
     else:
         with embedded.running(shared.folder, parameters=FAST) as url:
             yield url
@@ -67,34 +86,27 @@ def definitions() -> Definitions:
 
 
 @pytest.fixture(scope="session")
-def template(
-    postgres_url: str, shared: Shared, testrun_uid: str, definitions: Definitions
-) -> Iterator[str]:
+def template(postgres_url: str, shared: Shared, testrun_uid: str, definitions: Definitions) -> str:
     """The name of the migrated, empty database that all others are copies of."""
     name = f"fhir_test_{testrun_uid}"
     with shared.alone():
-        if not _exists(postgres_url, name):
+        if not _databases(postgres_url, name):
             _administer(postgres_url, "CREATE DATABASE {}", name)
             migrate(database_of(postgres_url, name), definitions)
-    yield name
-    if shared.is_last():
-        _administer(postgres_url, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    return name
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres_url: str, template: str) -> Iterator[NewDatabase]:
-    """Makes a fresh migrated database and gives its URL; dropped when the run ends."""
-    made: list[str] = []
+def new_database(postgres_url: str, template: str) -> NewDatabase:
+    """Makes a fresh migrated database and gives its URL."""
 
     def make() -> str:
-        made.append(f"{template}_{uuid4().hex[:12]}")
+        name = f"{template}_{uuid4().hex[:12]}"
         create = "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log"
-        _administer(postgres_url, create, made[-1], template)
-        return database_of(postgres_url, made[-1])
+        _administer(postgres_url, create, name, template)
+        return database_of(postgres_url, name)
 
-    yield make
-    for name in made:
-        _administer(postgres_url, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -109,17 +121,76 @@ def tenant() -> str:
     return f"t-{uuid4().hex[:12]}"
 
 
+@pytest.fixture(scope="module")
+def settings_of_tests(database_url: str, shared: Shared) -> Settings:
+    """The settings of the server under test."""
+    return Settings(environment="test", database_url=database_url, data_dir=shared.folder / "data")
+
+
+@pytest.fixture(scope="module")
+def server_url(settings_of_tests: Settings) -> Iterator[str]:
+    """A real server on a fresh database; one for each test file."""
+    with listening(settings_of_tests) as address:
+        yield address
+
+
+@pytest.fixture
+def client(server_url: str) -> Iterator[httpx.Client]:
+    """A client of the server, without a token."""
+    with httpx.Client(base_url=server_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def token(settings_of_tests: Settings) -> Token:
+    """Makes tokens with the development key: `token(tenant, "usr_amina", "DOCTOR", scope)`."""
+
+    def make(
+        tenant: str,
+        sub: str,
+        role: str,
+        scope: str = EVERY_SCOPE,
+        *,
+        modules: Iterable[str] = MODULES,
+        patient: str | None = None,
+    ) -> str:
+        return mint(
+            settings_of_tests,
+            tenant=tenant,
+            sub=sub,
+            roles=[role],
+            scope=scope,
+            modules=modules,
+            patient=patient,
+        )
+
+    return make
+
+
+@pytest.fixture
+def login(server_url: str, token: Token) -> Iterator[Login]:
+    """Makes clients that are signed in; arguments as for `token`."""
+    with ExitStack() as open_clients:
+
+        def sign_in(tenant: str, sub: str, role: str, *more: str) -> httpx.Client:
+            headers = {"Authorization": f"Bearer {token(tenant, sub, role, *more)}"}
+            client = httpx.Client(base_url=server_url, headers=headers)
+            return open_clients.enter_context(client)
+
+        yield sign_in
+
+
 def database_of(url: str, name: str) -> str:
     """The same PostgreSQL, another database."""
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def _exists(url: str, name: str) -> bool:
+def _databases(url: str, pattern: str) -> list[str]:
     with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
-        return found.fetchone() is not None
+        like = "SELECT datname FROM pg_database WHERE datname LIKE %s"
+        return [row[0] for row in connection.execute(like, [pattern])]
 
 
-def _administer(url: str, statement: str, *names: str) -> None:
+def _administer(url: str, statement: LiteralString, *names: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

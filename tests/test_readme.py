@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import BIN, ROOT, Program, environment, serving
+
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def program(data: Path) -> Iterator[Program]:
+    """What `make run` starts."""
+    command = [BIN / "fhir-server", "serve", "--demo"]
+    with serving(command, data, environment(data)) as program:
+        yield program
+
+
+def shell(script: str, data: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=data,
+        env=environment(data),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_make_run_starts_the_demo() -> None:
+    assert BLOCKS[0] == "make run\n"
+    asked = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True)
+    assert asked.stdout.endswith("fhir-server serve --demo\n")
+
+
+def test_the_greeting_can_be_pasted(program: Program, data: Path) -> None:
+    (line,) = [line for line in program.greeting.splitlines() if line.startswith("curl ")]
+    assert "Can she go home on Thursday?" in shell(line, data)
+
+
+def test_the_conversation_can_be_typed(program: Program, data: Path) -> None:
+    script = "\n".join(BLOCKS[1:])
+    script = script.replace("http://127.0.0.1:8000", program.address)
+    printed = shell(script.replace(".venv/bin/", f"{BIN}/"), data)
+    listed = printed[printed.rindex('"items"') :]
+    assert "Raise the dose?" in listed
+    assert "Yes, to 10 mg." in listed
