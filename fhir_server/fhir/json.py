@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, Self
 
 import orjson
@@ -89,18 +90,32 @@ def _too_deep(max_depth: int) -> Problem:
 
 
 def _parse_strictly(data: bytes) -> dict[str, Any]:
+    doubts: list[str] = []
     tree: dict[str, Any] = json.loads(
-        data, object_pairs_hook=_object, parse_float=FhirDecimal, parse_int=int
+        data,
+        object_pairs_hook=partial(_object, doubts),
+        parse_float=FhirDecimal,
+        parse_int=partial(_integer, doubts),
     )
-    for place, value in _walk(tree):
-        _check_value(place, value)
+    # Only then: naming every place of a large body takes longer than reading it.
+    if doubts or _ESCAPED_ASCII in data:
+        for place, value in _walk(tree):
+            _check_value(place, value)
     return tree
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _integer(doubts: list[str], text: str) -> int:
+    number = int(text)
+    if number not in _INT64:
+        doubts.append(text)
+    return number
+
+
+def _object(doubts: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
+    doubts.append("repeated key")
     repeated = _Repeated(found)
     keys = [key for key, _ in pairs]
     repeated.key = next(key for key in keys if keys.count(key) > 1)

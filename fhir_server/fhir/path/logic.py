@@ -103,3 +103,17 @@ def equality(left: Values, right: Values, *, wanted: bool) -> Condition:
         return None if same is None else same is wanted
 
     return run
+
+
+def code_is(name: str, literal: str, general: Condition, *, wanted: bool) -> Condition:
+    """`system = 'phone'`, the usual criterion, without a list; `general` for all but plain text."""
+    is_moment = literal[10:11] == "T"
+
+    def run(this: Any, resource: Any, root: Any) -> bool | None:
+        if isinstance(this, dict):
+            value = this.get(name)
+            if isinstance(value, str) and not is_moment:
+                return (value == literal) is wanted
+        return general(this, resource, root)
+
+    return run

@@ -149,16 +149,28 @@ def _absent(name: str) -> Callable[[dict[str, Any]], Any]:
     if chosen is None:
         return extended
 
+    siblings = frozenset(f"_{key}" for key in chosen)
+
     def choice(node: dict[str, Any]) -> Any:
-        for key, value in node.items():
-            if key in chosen:
-                return value
-        for key, value in node.items():
-            if key[0] == "_" and key[1:] in chosen:
-                return _wrapped(value)
-        return extended(node)
+        key = _common(chosen, node)
+        if key is not None:
+            return node[key]
+        key = _common(siblings, node)
+        return extended(node) if key is None else _wrapped(node[key])
 
     return choice
+
+
+def _common(keys: frozenset[str], node: dict[str, Any]) -> str | None:
+    if len(keys) < len(node):
+        for key in keys:
+            if key in node:
+                return key
+        return None
+    for key in node:
+        if key in keys:
+            return key
+    return None
 
 
 def _wrapped(found: Any) -> list[Any]:

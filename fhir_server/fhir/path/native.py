@@ -16,6 +16,7 @@ from fhir_server.fhir.path.known import KNOWN
 from fhir_server.fhir.path.logic import (
     LOGIC,
     Condition,
+    code_is,
     comparison,
     equality,
     equals_literal,
@@ -179,7 +180,11 @@ def _call(node: Call, base: Node, name: str, arguments: tuple[Node, ...]) -> Val
 def _equality(operator: str, left: Node, right: Node) -> Condition:
     wanted = operator == "="
     if isinstance(right, Literal) and len(right.values) == 1:
-        return equals_literal(values(left), right.values[0], wanted=wanted)
+        literal = right.values[0]
+        general = equals_literal(values(left), literal, wanted=wanted)
+        if isinstance(left, Member) and isinstance(left.base, This) and isinstance(literal, str):
+            return code_is(left.name, literal, general, wanted=wanted)
+        return general
     return equality(values(left), values(right), wanted=wanted)
 
 
