@@ -17,12 +17,14 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
 from fhir_server.http.server import build_http
+from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
 from fhir_server.interactions.pipeline import Pipeline
 from fhir_server.interactions.read import Reader
 from fhir_server.interactions.registry import Registry
 from fhir_server.interactions.search import Searcher
 from fhir_server.interactions.validate import Validate
+from fhir_server.mapping.loader import Mappings, load_mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
 from fhir_server.validation import Validator
@@ -35,6 +37,7 @@ class Core:
     """The server without HTTP: what commands and workers use too."""
 
     definitions: Definitions
+    mappings: Mappings
     store: Store
     interactions: Interactions
 
@@ -43,6 +46,7 @@ def build_core(settings: Settings) -> Core:
     """Reads the declarations and builds store and interactions; nothing connects yet."""
     facts = load_facts()
     definitions = load_definitions(declared_root(), facts)
+    mappings = load_mappings(declared_root() / "mappings", definitions, facts.structures)
     store = build_store(
         settings.database_url or "",
         definitions,
@@ -57,7 +61,7 @@ def build_core(settings: Settings) -> Core:
         [dict(value_set) for value_set in definitions.value_sets.values()],
         [dict(code_system) for code_system in definitions.code_systems.values()],
     )
-    return Core(definitions, store, _interactions(definitions, store, validator))
+    return Core(definitions, mappings, store, _interactions(definitions, store, validator))
 
 
 def _interactions(definitions: Definitions, store: Store, validator: Validator) -> Interactions:
@@ -94,6 +98,8 @@ def create_app(settings: Settings) -> FastAPI:
         public_url=settings.public_url,
     )
 
+    v1 = v1_faces(core.mappings, core.interactions, authenticator, body_limit=settings.body_limit)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await core.store.sessions.open()
@@ -102,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
         await core.store.sessions.close()
 
     return build_http(
-        {FHIR_BASE: fhir},
+        {FHIR_BASE: fhir, **v1},
         [],
         version=__version__,
         lifespan=lifespan,

@@ -43,7 +43,9 @@ class MarkRead:
         messages = [(ref, _message(snapshot, ref, id)) for ref in refs]
         drafts = [d for _, m in messages if (d := _draft(ctx, m, read_at)) is not None]
         drafted = {d.id: d.resource for d in drafts}
-        latest = [(ref, _standing(drafted.get(ref.id, m.resource), ctx.user)) for ref, m in messages]
+        latest = [
+            (ref, _standing(drafted.get(ref.id, m.resource), ctx.user)) for ref, m in messages
+        ]
         return drafts, _answer(latest)
 
 

@@ -33,6 +33,7 @@ from fhir_server.interactions.update import Update
 from fhir_server.interactions.validate import Validate
 from fhir_server.store.history import LAST
 from fhir_server.store.search.page import Derived, Page
+from fhir_server.store.search.planner import Handling
 from fhir_server.store.stored import Stored
 
 __all__ = [
@@ -158,7 +159,7 @@ class Interactions:
         type: str,
         params: Criteria,
         *,
-        handling: str = "strict",
+        handling: Handling = "strict",
         derived: Sequence[Derived] = (),
         required: Criteria = (),
     ) -> Page:

@@ -37,6 +37,4 @@ class Create:
 def check_type(resource_type: str, resource: Resource) -> None:
     """400 where the body is of another type than the address."""
     if resource.get("resourceType") != resource_type:
-        raise invalid(
-            f"the body must be a {resource_type}, as the address says", "resourceType"
-        )
+        raise invalid(f"the body must be a {resource_type}, as the address says", "resourceType")

@@ -134,4 +134,3 @@ class Operation(Protocol):
         self, ctx: Context, id: str, parameters: Resource, snapshot: Snapshot
     ) -> tuple[Sequence[Draft], Resource]:
         """The drafts to write and the out Parameters."""
-

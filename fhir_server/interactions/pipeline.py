@@ -305,5 +305,3 @@ def _kept(ctx: Context, idempotency: Idempotency | None, result: Result) -> Kept
 
 def _outbox(ctx: Context, event: Event) -> OutboxEvent:
     return OutboxEvent(new_id(), event.type, event.subject, ctx.now, event.data)
-
-

@@ -100,7 +100,7 @@ class Reader:
         id: str,
         criteria: Sequence[tuple[str, str]],
     ) -> Stored:
-        sql, args = self.access.read_statement(ctx, type, id, criteria)
+        sql, args = self.access.read_statement(ctx, type, id, tuple(criteria))
         rows = await session.fetch(sql, args)
         if not rows:
             if await self.history.last_superseded(session, type, id):

@@ -24,7 +24,7 @@ class Searcher:
         type: str,
         params: Sequence[tuple[str, str]],
         *,
-        handling: str,
+        handling: Handling,
         derived: Sequence[Derived],
         required: Sequence[tuple[str, str]],
     ) -> Page:

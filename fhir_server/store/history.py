@@ -50,7 +50,8 @@ class History:
         """One version, or None where there never was one."""
         args = {"id": id, "version": version}
         rows = await session.fetch(self._one(resource_type), args)
-        return Stored(resource_type, id, *rows[0][:2], rows[0][2] or b"") if rows else None
+        found = [Stored(resource_type, id, v, updated, body or b"") for v, updated, body in rows]
+        return found[0] if found else None
 
     async def count(self, session: Session, resource_type: str, id: str) -> int:
         """How many versions there are."""

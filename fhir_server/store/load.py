@@ -90,7 +90,12 @@ class Loader:
         shape = tuple((name, node.shape) for name, node in rights)
         return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
 
-    def _compile(self, types: tuple[tuple[str, Shape], ...], key: bool, lock: bool) -> str:
+    def _compile(
+        self,
+        types: tuple[tuple[str, Shape], ...],
+        key: bool,  # noqa: FBT001 - the arguments are the key of the statement cache
+        lock: bool,  # noqa: FBT001
+    ) -> str:
         build = Builder(self._tables, Binds())
         parts = [self._rows(build, n, *part, lock=lock) for n, part in enumerate(types)]
         if key:

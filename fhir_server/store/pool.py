@@ -44,7 +44,10 @@ async def configure(connection: TenantConnection) -> None:
 class TenantPool(AsyncConnectionPool[TenantConnection]):
     """psycopg's pool, preferring a ready connection that is set to the wanted tenant."""
 
-    async def _get_ready_connection(self, timeout: float | None) -> TenantConnection | None:
+    async def _get_ready_connection(
+        self,
+        timeout: float | None,  # noqa: ASYNC109 - the signature of psycopg's pool
+    ) -> TenantConnection | None:
         tenant = wanted.get()
         for ready in self._pool:
             if ready.tenant == tenant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
@@ -31,12 +31,12 @@ class Session:
 
     async def fetch(self, sql: str, args: Args | None = None) -> list[Row]:
         """All rows; `json` columns as bytes."""
-        await self._cursor.execute(cast(LiteralString, sql), args)
+        await self._cursor.execute(sql, args)
         return await self._cursor.fetchall()
 
     async def execute(self, sql: str, args: Args | None = None) -> int:
         """The number of rows the statement touched."""
-        await self._cursor.execute(cast(LiteralString, sql), args)
+        await self._cursor.execute(sql, args)
         return self._cursor.rowcount
 
     async def execute_all(self, statements: Sequence[tuple[str, Args]]) -> list[int]:
@@ -47,7 +47,7 @@ class Session:
 
     async def _sent(self, sql: str, args: Args) -> psycopg.AsyncCursor[Row]:
         cursor = self._connection.cursor()
-        await cursor.execute(cast(LiteralString, sql), args)
+        await cursor.execute(sql, args)
         return cursor
 
     @asynccontextmanager

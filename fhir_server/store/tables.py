@@ -1,8 +1,8 @@
 """The tables: one per resource type for current rows, and the shared ones beside them.
 
-Layout of a resource table: the stored JSON text (type json keeps it verbatim), the hashed (parameter, value) keys of every
-equality parameter, sort values, and a typed column for each hot parameter that capability/
-declares. Tenant row-level security restricts every table (see migrations/).
+Layout of a resource table: the stored JSON text (type json keeps it verbatim), the hashed
+(parameter, value) keys of every equality parameter, sort values, and a typed column for each hot
+parameter that capability/ declares. Tenant row-level security restricts every table (see migrations/).
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
         Index(f"{name}_updated", "tenant", "updated", "id"),
         Index(f"{name}_keys", "keys", postgresql_using="gin"),
-        *(_hot_index(name, served, index) for index in served.indexes),
+        *(_hot_index(name, index) for index in served.indexes),
     )
 
 
-def _hot_index(table: str, served: ServedType, index: HotIndex) -> Index:
+def _hot_index(table: str, index: HotIndex) -> Index:
     columns = ", ".join(
         column_name(code) + (" DESC NULLS LAST" if descending else "")
         for code, descending in index.columns

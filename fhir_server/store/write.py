@@ -176,9 +176,8 @@ class Writer:
         history = _supersede(self._tables.history, shape.type, old)
         if shape.kind == "delete":
             written = _delete(tables.current, old)
-            return written, [history, _tombstone(self._tables.history, shape.type, old)] + [
-                _clear_values(tables, old)
-            ]
+            tombstone = _tombstone(self._tables.history, shape.type, old)
+            return written, [history, tombstone, _clear_values(tables, old)]
         written = _update(tables.current, old)
         values = [_insert_values(tables, written)] if shape.values else []
         return written, [history, _clear_values(tables, old), *values]
@@ -193,7 +192,7 @@ class Writer:
 
 
 def _written_columns(table: Table) -> list[str]:
-    return [c.name for c in table.columns if c.name not in ("tenant",)]
+    return [c.name for c in table.columns if c.name != "tenant"]
 
 
 def _parameter(table: Table, name: str) -> ColumnElement[Any]:

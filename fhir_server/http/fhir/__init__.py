@@ -73,9 +73,8 @@ class FhirFace:
             return await self._answer(request)
         except Problem as problem:
             return refused(problem)
-        except Exception:
-            # Its message may quote patient data: the log gets the place only.
-            log.error("unhandled error at %s", place())
+        except Exception:  # noqa: BLE001 - the last resort: a bug must not cut the connection
+            log.error("unhandled error at %s", place())  # noqa: TRY400 - no message: it may quote PHI
             return refused(Problem(500, "exception", "an unexpected error occurred"))
 
     async def _answer(self, request: Request) -> Reply:
@@ -129,20 +128,20 @@ def _method(request: Request) -> str:
 
 def _shape(parts: list[str]) -> tuple[str, str, str]:
     """Which row of ROUTES, the id, and the version or operation that the path names."""
-    rest = parts[1:]
-    match rest:
-        case []:
-            return "", "", ""
-        case ["_search"]:
-            return "_search", "", ""
-        case [name] if name.startswith("$"):
-            return "$", "", name[1:]
+    operation = parts[-1][1:] if parts[-1].startswith("$") else ""
+    match parts[1:]:
+        case [] | ["_search"]:
+            found = "".join(parts[1:]), "", ""
+        case [_] if operation:
+            found = "$", "", operation
         case [id]:
-            return "id", id, ""
+            found = "id", id, ""
+        case [id, _] if operation:
+            found = "id/$", id, operation
         case [id, "_history"]:
-            return "id/_history", id, ""
-        case [id, name] if name.startswith("$"):
-            return "id/$", id, name[1:]
+            found = "id/_history", id, ""
         case [id, "_history", version]:
-            return "id/_history/version", id, version
-    return "?", "", ""
+            found = "id/_history/version", id, version
+        case _:
+            found = "?", "", ""
+    return found

@@ -27,9 +27,7 @@ async def read(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#read"""
     criteria = call.criteria("read")
     call.check_accept(dict(call.request.query()).get("_format"))
-    stored = await service.interactions.read(
-        call.ctx, call.type, call.address(), criteria=criteria
-    )
+    stored = await service.interactions.read(call.ctx, call.type, call.address(), criteria=criteria)
     return resource_reply(stored)
 
 
@@ -62,7 +60,7 @@ async def search(service: Service, call: Call) -> Reply:
         call.ctx,
         call.type,
         [(name, value) for name, value in given if name != "_format"],
-        handling=call.preference("handling") or "strict",
+        handling="lenient" if call.preference("handling") == "lenient" else "strict",
         required=criteria,
     )
     return searchset_reply(call, page)

@@ -77,5 +77,3 @@ def _protect(connection: Connection, table: str) -> None:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE}",
     ):
         connection.execute(text(statement))
-
-
