@@ -33,7 +33,7 @@ def title(type_name: str) -> str:
 
 
 def choice_names(name: str, facts: Json) -> Iterator[str]:
-    """`value[x]` → valueString, _valueString …"""
+    """`value[x]` → valueString, _valueString and so on."""
     for type_name in facts["type"]:
         yield name[:-3] + title(type_name)
         if type_name in TESTS:
