@@ -8,11 +8,11 @@ https://hl7.org/fhir/R4/datatypes.html#dateTime, https://hl7.org/fhir/R4/search.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 _TEXT = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
-    r"(Z|[+-]\d\d:\d\d)?)?)?)?",
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(?:[01]\d|2[0-3]):\d\d(:\d\d(?:\.(\d+))?)?"
+    r"(Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?)?)?)?",
     re.ASCII,
 )
 _MINUTE, _SECOND, _DAY = timedelta(minutes=1), timedelta(seconds=1), timedelta(days=1)
@@ -24,16 +24,12 @@ def interval(text: str) -> tuple[datetime, datetime]:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise ValueError("not a FHIR date, dateTime or instant")
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
-    if hour is None:
+    year, month, day, second, fraction, zone = found.groups()
+    if len(text) <= len("2024-01-31"):
         return _days(int(year), int(month or 0), int(day or 0))
-    micros = int(f"{fraction:0<6.6}") if fraction else 0
+    local = datetime.fromisoformat(text)
     try:
-        local = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micros,
-            tzinfo=_zone(zone),
-        )  # fmt: skip
-        low = local.astimezone(UTC)
+        low = local.astimezone(UTC) if zone else local.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError("date out of range") from None
     return low, _after(low, _width(second, fraction))
@@ -66,13 +62,3 @@ def _after(low: datetime, width: timedelta) -> datetime:
         return low + width
     except OverflowError:
         return _LAST
-
-
-def _zone(text: str | None) -> timezone:
-    if text is None or text == "Z":
-        return UTC
-    hours, minutes = int(text[1:3]), int(text[4:6])
-    if hours > 14 or minutes > 59:
-        raise ValueError("time zone out of range")
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if text[0] == "-" else offset)

@@ -5,7 +5,7 @@ https://hl7.org/fhirpath/N1/, https://hl7.org/fhir/R4/fhirpath.html
 
 from __future__ import annotations
 
-from fhir_server.fhir.path.compiled import Path, compile  # noqa: A004 - as in re.compile
+from fhir_server.fhir.path.compiled import Path, compile
 from fhir_server.fhir.path.parser import PathError
 
 __all__ = ["Path", "PathError", "compile"]

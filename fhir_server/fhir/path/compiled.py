@@ -54,7 +54,7 @@ class Path:
 
 
 @lru_cache(maxsize=4096)
-def compile(expression: str) -> Path:  # noqa: A001 - as in re.compile
+def compile(expression: str) -> Path:
     """Compile `expression`; PathError when it is not FHIRPath."""
     return Path(expression)
 

@@ -26,7 +26,7 @@ _CALL = re.compile(r"(\w+)\(")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\b(?:and|or|xor|implies|in|contains|is|as|div|mod) *\(")
 
 
-def compile(expression: str) -> Run:  # noqa: A001 - as in re.compile
+def compile(expression: str) -> Run:
     """The expression on the full engine; PathError when it is not FHIRPath."""
     for name in _CALL.findall(_STRING.sub("", expression)):
         if name not in invocation_registry and name not in _OPTIONS["userInvocationTable"]:

@@ -50,7 +50,7 @@ from fhir_server.fhir.path.parser import (
 _UCUM = "http://unitsofmeasure.org"
 
 
-def compile(expression: str) -> Values:  # noqa: A001 - as in re.compile
+def compile(expression: str) -> Values:
     """The closure of `expression`; NotNative when it is beyond the subset."""
     return KNOWN.get(expression) or values(parse(expression))
 
