@@ -118,6 +118,7 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     "exp true": claims(exp=True),
     "not yet valid": claims(nbf=4_000_000_000),
     "nbf a text": claims(nbf="now"),
+    "nbf true": claims(nbf=True),
     "issued in the future": claims(iat=4_000_000_000),
     "another issuer": claims(iss="https://evil.example/realms/clinic"),
     "the issuer with a slash": lambda i: i.token(iss=i.url + "/"),
