@@ -16,6 +16,7 @@ from fhir_server.definitions.loader import load_definitions
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
+from fhir_server.http.licences import Licences
 from fhir_server.http.server import build_http
 from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
@@ -98,7 +99,13 @@ def create_app(settings: Settings) -> FastAPI:
         public_url=settings.public_url,
     )
 
-    v1 = v1_faces(core.mappings, core.interactions, authenticator, body_limit=settings.body_limit)
+    v1 = v1_faces(
+        core.mappings,
+        core.interactions,
+        authenticator,
+        Licences(core.store.sessions, core.store.tenants),
+        body_limit=settings.body_limit,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 Layout of a resource table: the stored JSON text (type json keeps it verbatim), the hashed
 (parameter, value) keys of every equality parameter, sort values, and a typed column for each hot
-parameter that capability/ declares. Tenant row-level security restricts every table (see migrations/).
+parameter that capability/ declares. Row-level security restricts every table (see migrations/).
 """
 
 from __future__ import annotations

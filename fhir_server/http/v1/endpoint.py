@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.auth.scopes import require_scope
+from fhir_server.http.licences import Licences
 from fhir_server.http.v1.errors import CONTENT, refused
 from fhir_server.http.v1.legacy import Succession
 from fhir_server.http.v1.request import read_call
@@ -21,7 +22,7 @@ from fhir_server.http.wire import Reply, Request, place, send_reply
 from fhir_server.interactions import Interactions
 from fhir_server.mapping.calls import perform
 from fhir_server.mapping.route import Route
-from fhir_server.problems import Problem, forbidden, not_found
+from fhir_server.problems import Problem, forbidden
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Service:
 
     interactions: Interactions
     authenticator: Authenticator
+    licences: Licences
     body_limit: int
 
 
@@ -72,26 +74,18 @@ class Endpoint:
     async def _answer(self, request: Request, route: Route) -> Reply:
         service = self._service
         ctx = await service.authenticator.context(request.header("authorization"), "v1")
-        _let_in(ctx, route)
+        await self._let_in(ctx, route)
         call = await read_call(request, route, ctx)
         answer = await perform(service.interactions, route, call)
         return Reply(answer.status, answer.body, {**CONTENT, **answer.headers})
 
+    async def _let_in(self, ctx: Context, route: Route) -> None:
+        module = route.declared.module
+        if not await self._service.licences.holds(ctx, module):
+            why = f"your organisation has no licence for {module}"
+            raise forbidden(why, v1_code="MODULE_NOT_LICENSED")
+        require_scope(ctx, route.declared.scope)
+
     def _not_allowed(self, method: str) -> Problem:
         known = {"allow": ", ".join(sorted(self._methods))}
         return Problem(405, "not-supported", f"{method} is not supported here", headers=known)
-
-
-class Unknown:
-    """Every other path below the prefix."""
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """404 in the envelope."""
-        await send_reply(send, refused(not_found("what the path names")))
-
-
-def _let_in(ctx: Context, route: Route) -> None:
-    if route.declared.module not in ctx.modules:
-        why = f"your organisation has no licence for {route.declared.module}"
-        raise forbidden(why, v1_code="MODULE_NOT_LICENSED")
-    require_scope(ctx, route.declared.scope)

@@ -43,10 +43,10 @@ def _field(issue: Issue, route: Route | None) -> dict[str, Any]:
 
 
 def _v1_name(expression: str, route: Route | None) -> str | None:
-    """`Communication.topic.text` → `subject`."""
+    """`Communication.topic.text` → `subject`; None where several fields lie in the element."""
     start = f"{route.written}." if route else ""
     if route is None or not expression.startswith(start):
         return None
     element = expression.removeprefix(start).partition(".")[0].partition("[")[0]
-    names = (name for name, field in route.fields.items() if field.element == element)
-    return next(names, None)
+    names = [name for name, field in route.fields.items() if field.element == element]
+    return names[0] if len(names) == 1 else None
