@@ -37,6 +37,14 @@ SHORTHANDS: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "not-found"),
 }
 
+KINDS: Mapping[object, str] = {
+    SecretStr: "secret",
+    Path: "path",
+    str: "text",
+    int: "number",
+    float: "number",
+}
+
 V1_MEANING: Mapping[str, str] = {
     "ATTACHMENT_REJECTED": "The attachment is infected, too large or of a kind not accepted.",
     "CONFLICT": "It clashes with something that exists, or is still in flight.",
@@ -78,7 +86,7 @@ def kind(field: FieldInfo) -> str:
     if get_origin(found) is Literal:
         return " or ".join(f"`{o}`" for o in options)
     single = options[0] if options else found
-    return {SecretStr: "secret", Path: "path", str: "text"}.get(single) or single.__name__
+    return KINDS.get(single, str(getattr(single, "__name__", single)))
 
 
 def default(field: FieldInfo) -> str:
@@ -90,11 +98,19 @@ def default(field: FieldInfo) -> str:
 def cli_page() -> str:
     """The help text of every command."""
     os.environ["COLUMNS"] = "80"  # argparse would ask the terminal
-    root = parser()
-    commands = next(a for a in root._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
-    helps = [root, *commands.choices.values()]
-    parts = [f"## `{p.prog}`\n\n```text\n{p.format_help().strip()}\n```\n" for p in helps]
-    return "# Command line\n\n" + NOTICE + "\n".join(parts)
+    helps = (
+        f"## `{p.prog}`\n\n```text\n{p.format_help().strip()}\n```\n" for p in parsers(parser())
+    )
+    return "# Command line\n\n" + NOTICE + "\n".join(helps)
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser and those of its commands."""
+    yield parser
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for command in action.choices.values():
+                yield from parsers(command)
 
 
 def errors_page() -> str:

@@ -79,8 +79,8 @@ async def converse(server: str) -> list[str]:
         await post(amina, messages, {"body": "150/95 this morning. Dose up?", "urgency": "urgent"})
 
         header = f"Communication/{thread['threadId'].removeprefix('thr_')}"
-        found = farid.resources("Communication").search(part_of=header).sort("-sent")
-        question = await found.first()
+        messages_about = farid.resources("Communication").search(part_of=header)
+        (question,) = await messages_about.fetch_all()
         await farid.resource(
             "Communication",
             status="in-progress",
@@ -97,8 +97,7 @@ async def converse(server: str) -> list[str]:
 
     chart = await farid.resources("Communication").search(part_of=header).sort("sent").fetch_all()
     return [
-        f"{entry['sender']['reference']}: {entry['payload'][0]['contentString']}"
-        for entry in chart
+        f"{entry['sender']['reference']}: {entry['payload'][0]['contentString']}" for entry in chart
     ]
 
 

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI
-
 from fhir_server import __version__
 from fhir_server.communication import OPERATIONS, RULES
 from fhir_server.declared import declared_root
@@ -17,7 +15,7 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
 from fhir_server.http.licences import Licences
-from fhir_server.http.server import build_http
+from fhir_server.http.server import Application, build_http
 from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
 from fhir_server.interactions.pipeline import Pipeline
@@ -86,7 +84,7 @@ def _interactions(definitions: Definitions, store: Store, validator: Validator) 
     )
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Application:
     """The HTTP application on a migrated database."""
     core = build_core(settings)
     authenticator = Authenticator(settings)
@@ -108,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Application) -> AsyncIterator[None]:
         await core.store.sessions.open()
         yield
         await authenticator.aclose()

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "demo", demo, "load the demo data; again is harmless")
     _add(commands, "check", check, "report every error in the declared folders")
     _token_options(_add(commands, "token", token, "make a token with the local development key"))
+    _event_commands(commands.add_parser("events", help="what happened"))
     return root
 
 
@@ -53,7 +54,7 @@ def _add(
     command: Command,
     words: str,
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    added = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
     added.set_defaults(command=command)
     return added
 
@@ -66,6 +67,14 @@ def _token_options(added: argparse.ArgumentParser) -> None:
     added.add_argument("--patient", help="the patient in context: pat_X")
     added.add_argument("--module", action="append", default=[], help="licence; may be given again")
     added.add_argument("--ttl", type=int, default=3600, help="seconds (3600)")
+
+
+def _event_commands(events: argparse.ArgumentParser) -> None:
+    commands = events.add_subparsers(metavar="COMMAND", required=True)
+    words = "print a tenant's events, one JSON a line, and each new one as it happens"
+    added = _add(commands, "tail", tail, words)
+    added.add_argument("--tenant", required=True)
+    added.add_argument("--no-follow", action="store_true", help="stop after the last one so far")
 
 
 def serve(settings: Settings, asked: argparse.Namespace) -> None:
@@ -116,6 +125,20 @@ def token(settings: Settings, asked: argparse.Namespace) -> None:
             ttl=asked.ttl,
         )
     )
+
+
+def tail(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.events import tail
+
+    async def print_all(ready: Settings) -> None:
+        async for line in tail(ready, asked.tenant, follow=not asked.no_follow):
+            print(line, flush=True)
+
+    with connected(settings) as ready:
+        asyncio.run(print_all(ready))
 
 
 def _failed(words: str) -> int:

@@ -8,7 +8,7 @@ from tests.support.program import BIN, ROOT, environment, serving
 
 
 def test_the_conversation_through_both_faces(tmp_path: Path) -> None:
-    command = [BIN / "fhir-server", "serve", "--demo"]
+    command = [f"{BIN}/fhir-server", "serve", "--demo"]
     with serving(command, tmp_path, environment(tmp_path)) as program:
         done = subprocess.run(
             [sys.executable, ROOT / "examples/conversation.py", program.address],

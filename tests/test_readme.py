@@ -20,7 +20,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def program(data: Path) -> Iterator[Program]:
     """What `make run` starts."""
-    command = [BIN / "fhir-server", "serve", "--demo"]
+    command = [f"{BIN}/fhir-server", "serve", "--demo"]
     with serving(command, data, environment(data)) as program:
         yield program
 

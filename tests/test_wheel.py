@@ -25,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_brings_its_declarations(installed: Path, tmp_path: Path) -> None:
-    check = [installed / "fhir-server", "check"]
+    check = [f"{installed}/fhir-server", "check"]
     done = subprocess.run(
         check, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
     )
@@ -33,7 +33,7 @@ def test_the_wheel_brings_its_declarations(installed: Path, tmp_path: Path) -> N
 
 
 def test_the_wheel_serves(installed: Path, tmp_path: Path) -> None:
-    command = [installed / "fhir-server", "serve"]
+    command = [f"{installed}/fhir-server", "serve"]
     with serving(command, tmp_path, environment(tmp_path)) as program:
         answer = httpx.get(f"{program.address}/fhir/R4/metadata")
         assert answer.status_code == 200

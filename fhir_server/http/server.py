@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Application = FastAPI
+Lifespan = Callable[[Application], AbstractAsyncContextManager[None]]
 
 
 class Faces:

@@ -31,9 +31,7 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(
-    command: Sequence[str | Path], folder: Path, env: Mapping[str, str]
-) -> Iterator[Program]:
+def serving(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[Program]:
     """Runs it in `folder` until the end of the block; it must then stop cleanly."""
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
