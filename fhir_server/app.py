@@ -15,6 +15,7 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
 from fhir_server.http.licences import Licences
+from fhir_server.http.openapi import openapi_route
 from fhir_server.http.server import Application, build_http
 from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
@@ -114,7 +115,7 @@ def create_app(settings: Settings) -> Application:
 
     return build_http(
         {FHIR_BASE: fhir, **v1},
-        [],
+        [openapi_route(core.definitions, core.mappings, __version__)],
         version=__version__,
         lifespan=lifespan,
         ready=core.store.sessions.ready,

@@ -62,7 +62,9 @@ class AnswerCompiler:
         getters = tuple(
             (name, getter) for name in names if (getter := self._getter(name, asks, below))
         )
-        return Answered(status, names, getters, tuple(asks), listed, self._schema(names, listed))
+        return Answered(
+            status, names, getters, tuple(asks), listed, self._schema(names, listed=listed)
+        )
 
     def _getter(self, name: str, asks: list[Derived], faults: Faults) -> Getter | None:
         if name in self.paths and (name not in self.fields or not self.fields[name].steps):
@@ -74,7 +76,7 @@ class AnswerCompiler:
         faults.unknown("field", name, [*self.fields, *self.derived])
         return None
 
-    def _schema(self, names: Sequence[str], listed: bool) -> dict[str, Any]:
+    def _schema(self, names: Sequence[str], *, listed: bool) -> dict[str, Any]:
         every: dict[str, Field | DerivedField] = {**self.fields, **self.derived}
         properties = {name: dict(every[name].schema) for name in names if name in every}
         one = {"type": "object", "properties": properties}

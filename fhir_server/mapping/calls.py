@@ -23,7 +23,7 @@ from fhir_server.mapping.answer import CURSOR, ITEMS
 from fhir_server.mapping.inputs import Inputs
 from fhir_server.mapping.query import Criteria
 from fhir_server.mapping.route import Route
-from fhir_server.problems import Problem, not_found
+from fhir_server.problems import Problem, invalid, not_found
 
 REPLAYED = {"idempotency-replayed": "true"}
 # How the domain refuses a create below a resource that is not there, or is of another kind.
@@ -51,22 +51,38 @@ async def perform(interactions: Interactions, route: Route, call: Call) -> Answe
     path = route.path(call.path)
     body = route.body.parse(call.document) if route.body else {}
     inputs = Inputs(call.ctx, path, body, call.mutation)
-    return await _PERFORM[route.declared.interaction](interactions, route, call, inputs)
+    try:
+        return await _PERFORM[route.declared.interaction](interactions, route, call, inputs)
+    except Problem as problem:
+        raise _reworded(problem, route, inputs) from None
+
+
+def _reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
+    """v1 speaks of threads where FHIR speaks of Communication/0198…."""
+    if problem.issues[0].expression == "_cursor":
+        return invalid("cursor is not one of this list", "cursor")
+    if route.addressed is None:
+        return problem
+    below = route.declared.interaction == "create" and problem.status == 422
+    if below and problem.issues[0].code in NO_PARENT:
+        return not_found(route.noun)
+    reference = inputs.path[route.addressed]
+    if reference not in problem.diagnostics:
+        return problem
+    return Problem(
+        problem.status,
+        problem.issues[0].code,
+        problem.diagnostics.replace(reference, route.noun),
+        v1_code=problem.v1_code,
+        headers=problem.headers,
+    )
 
 
 async def _create(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
     resource = route.write({"resourceType": route.written}, inputs)
-    try:
-        result = await interactions.create(
-            call.ctx,
-            route.resource,
-            resource,
-            idempotency=_idempotency(route, call),
-        )
-    except Problem as problem:
-        if route.addressed and problem.status == 422 and problem.issues[0].code in NO_PARENT:
-            raise not_found(route.addressed.removesuffix("Id")) from None
-        raise
+    result = await interactions.create(
+        call.ctx, route.resource, resource, idempotency=_idempotency(route, call)
+    )
     return _answer(route, call, result)
 
 

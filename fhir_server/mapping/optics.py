@@ -17,7 +17,7 @@ elements survive. A reference is one value: pointing it elsewhere drops the old 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,8 @@ def _present(readers: list[tuple[str, Read]], slot: Any) -> Any:
 def prop(step: Step, inner: Optic) -> Optic:
     """A property that does not repeat."""
     name, inner = step.json, _pointer(step, inner)
-    inner_view, inner_raw, inner_merge, inner_clear = _parts(inner)
+    inner_view, inner_raw = inner.view, inner.raw
+    inner_merge, inner_clear = inner.merge, inner.clear
 
     def view(node: Any) -> Any:
         child = node.get(name, MISSING)
@@ -105,51 +106,77 @@ def prop(step: Step, inner: Optic) -> Optic:
     return Optic(view, raw, merge, clear)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """The entries of the list that a step names, and which of them are the field's own."""
+
+    step: Step
+    inner: Optic
+
+    def fits(self, entry: Any) -> bool:
+        match = self.step.match
+        return match is None or entry.get(match[0]) == match[1]
+
+    def own(self, entry: Any) -> bool:
+        return self.fits(entry) and self.inner.view(entry) is not MISSING
+
+    def lacks(self, entry: Any) -> bool:
+        return self.fits(entry) and self.inner.raw(entry) is MISSING
+
+    def new(self, value: Any) -> Any:
+        """An entry of the value's own, with what the step's match demands."""
+        match = self.step.match
+        return self.inner.merge(MISSING if match is None else {match[0]: match[1]}, value)
+
+    def without(self, entry: Any) -> list[Any]:
+        """What is left of an entry when the value is gone."""
+        left, match = self.inner.clear(entry), self.step.match
+        bare = left is MISSING or (match is not None and left == dict([match]))
+        return [] if bare else [left]
+
+    def read(self, node: Any) -> Iterator[Any]:
+        view, fits = self.inner.view, self.fits
+        for entry in node.get(self.step.json, ()):
+            if fits(entry):
+                value = view(entry)
+                if value is not MISSING:
+                    yield value
+
+    def raws(self, node: Any) -> Iterator[Any]:
+        return (self.inner.raw(e) for e in node.get(self.step.json, ()) if self.own(e))
+
+
 def pick(step: Step, inner: Optic, *, shared: bool) -> Optic:
     """One entry of a list: the first that can be read.
 
     With none, a `shared` value joins the first entry that lacks it (`name.family` beside
     `name.given`), any other makes an entry of its own.
     """
-    name, fits, start = step.json, _fits(step), _start(step)
-    inner = _pointer(step, inner)
-    inner_view, inner_raw, inner_merge, inner_clear = _parts(inner)
-
-    def own(entry: Any) -> bool:
-        return fits(entry) and inner_view(entry) is not MISSING
-
-    def lacks(entry: Any) -> bool:
-        return fits(entry) and inner_raw(entry) is MISSING
+    name, all_ = step.json, _Entries(step, _pointer(step, inner))
 
     def view(node: Any) -> Any:
-        for entry in node.get(name, ()):
-            if fits(entry):
-                value = inner_view(entry)
-                if value is not MISSING:
-                    return value
-        return MISSING
+        return next(all_.read(node), MISSING)
 
     def raw(node: Any) -> Any:
-        return next((inner_raw(e) for e in node.get(name, ()) if own(e)), MISSING)
+        return next(all_.raws(node), MISSING)
 
     def merge(node: Any, value: Any) -> Any:
         node = {} if node is MISSING else node
         entries = node.setdefault(name, [])
-        at = _first(entries, own)
+        at = _first(entries, all_.own)
         if at is None and shared:
-            at = _first(entries, lacks)
+            at = _first(entries, all_.lacks)
         if at is None:
-            entries.append(inner_merge(start(), value))
+            entries.append(all_.new(value))
         else:
-            entries[at] = inner_merge(entries[at], value)
+            entries[at] = all_.inner.merge(entries[at], value)
         return node
 
     def clear(node: Any) -> Any:
         entries = node.get(name, [])
-        at = _first(entries, own)
+        at = _first(entries, all_.own)
         if at is not None:
-            left = inner_clear(entries[at])
-            entries[at : at + 1] = [] if _bare(left, step) else [left]
+            entries[at : at + 1] = all_.without(entries[at])
             _set(node, name, entries or MISSING)
         return node or MISSING
 
@@ -161,38 +188,31 @@ def each(step: Step, inner: Optic, key: str | None = None) -> Optic:
 
     A written value keeps the entry with the same value, or the same `key` in a group.
     """
-    name, fits, start = step.json, _fits(step), _start(step)
-    inner_view, inner_raw, inner_merge, _ = _parts(_pointer(step, inner))
+    name, all_ = step.json, _Entries(step, _pointer(step, inner))
 
-    def own(entry: Any) -> bool:
-        return fits(entry) and inner_view(entry) is not MISSING
+    def view(node: Any) -> Any:
+        return list(all_.read(node)) or MISSING
+
+    def raw(node: Any) -> Any:
+        return list(all_.raws(node)) or MISSING
 
     def name_of(value: Any) -> Any:
         return value.get(key) if key else value
 
-    def view(node: Any) -> Any:
-        found = []
-        for entry in node.get(name, ()):
-            if fits(entry):
-                value = inner_view(entry)
-                if value is not MISSING:
-                    found.append(value)
-        return found or MISSING
-
-    def raw(node: Any) -> Any:
-        return [inner_raw(e) for e in node.get(name, ()) if own(e)] or MISSING
-
     def written(value: Any, old: list[Any]) -> Any:
         wanted = name_of(value)
-        at = _first(old, lambda entry: name_of(inner_raw(entry)) == wanted)
-        return inner_merge(start() if at is None else old.pop(at), value)
+        at = _first(old, lambda entry: name_of(all_.inner.raw(entry)) == wanted)
+        return all_.new(value) if at is None else all_.inner.merge(old.pop(at), value)
 
     def merge(node: Any, values: list[Any]) -> Any:
         node = {} if node is MISSING else node
         entries = node.get(name, [])
-        old = [entry for entry in entries if own(entry)]
+        old = [entry for entry in entries if all_.own(entry)]
+        slots = [all_.own(entry) for entry in entries]
         new = iter([written(value, old) for value in values])
-        kept = (next(new, MISSING) if own(entry) else entry for entry in list(entries))
+        kept = [
+            next(new, MISSING) if own else entry for own, entry in zip(slots, entries, strict=True)
+        ]
         merged = [entry for entry in kept if entry is not MISSING]
         _set(node, name, [*merged, *new] or MISSING)
         return node
@@ -213,29 +233,6 @@ def _pointer(step: Step, inner: Optic) -> Optic:
         return inner_merge(slot if same else MISSING, value)
 
     return Optic(inner.view, inner_raw, merge, lambda _: MISSING)
-
-
-def _parts(optic: Optic) -> tuple[Read, Read, Merge, Read]:
-    return optic.view, optic.raw, optic.merge, optic.clear
-
-
-def _fits(step: Step) -> Callable[[Any], bool]:
-    if step.match is None:
-        return lambda _: True
-    key, wanted = step.match
-    return lambda entry: entry.get(key) == wanted
-
-
-def _start(step: Step) -> Callable[[], Any]:
-    """What a new entry begins with."""
-    if step.match is None:
-        return lambda: MISSING
-    key, wanted = step.match
-    return lambda: {key: wanted}
-
-
-def _bare(entry: Any, step: Step) -> bool:
-    return entry is MISSING or (step.match is not None and entry == dict([step.match]))
 
 
 def _first(entries: list[Any], test: Callable[[Any], bool]) -> int | None:

@@ -51,6 +51,11 @@ class Route:
     def id(self) -> str:
         return self.declared.id
 
+    @property
+    def noun(self) -> str:
+        """What v1 calls the addressed resource: `thread` for `{threadId}`."""
+        return (self.addressed or "").removesuffix("Id")
+
     def path(self, given: Mapping[str, str]) -> dict[str, str]:
         """References by path parameter; Problem 400 for what is no id of that kind."""
         found = {}

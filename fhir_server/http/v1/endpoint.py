@@ -60,13 +60,13 @@ class Endpoint:
 
     async def _reply(self, request: Request) -> Reply:
         route = self._methods.get(request.method)
+        if route is None:
+            return refused(self._not_allowed(request.method))
         try:
-            if route is None:
-                raise self._not_allowed(request.method)
             return await self._answer(request, route)
         except Problem as problem:
             return refused(problem, route)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last resort: a bug must not cut the connection
             # Its message may quote patient data: the log gets the place only.
             log.error("unhandled error at %s", place())  # noqa: TRY400
             return refused(Problem(500, "exception", "an unexpected error occurred"))

@@ -1,0 +1,148 @@
+"""The v1 half of the OpenAPI document: request, response, scopes and errors of every route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fhir_server.http.v1.request import KEY, MUTATION
+from fhir_server.mapping.loader import Mappings
+from fhir_server.mapping.route import Route
+
+ERROR = {"$ref": "#/components/schemas/Error"}
+REFUSALS: Mapping[int, str] = {
+    400: "VALIDATION_ERROR: the request is malformed; `details.fields` names what is wrong",
+    401: "UNAUTHENTICATED: no valid access token",
+    403: "MODULE_NOT_LICENSED, or FORBIDDEN: scope, role or participation is missing",
+    404: "NOT_FOUND: it is not there, or belongs to another tenant",
+    409: "CONFLICT, or INVALID_STATE_TRANSITION",
+    413: "VALIDATION_ERROR: the body is too large",
+    415: "VALIDATION_ERROR: the body is not application/json",
+    422: "VALIDATION_ERROR: the Idempotency-Key was used for another request",
+    503: "DEPENDENCY_UNAVAILABLE",
+}
+WRITING = (409, 413, 415, 422)
+
+
+def v1_components() -> dict[str, Any]:
+    """The schemas that routes share."""
+    field = {
+        "type": "object",
+        "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+    }
+    error = {
+        "type": "object",
+        "required": ["code", "message", "details"],
+        "properties": {
+            "code": {"type": "string"},
+            "message": {"type": "string"},
+            "details": {
+                "type": "object",
+                "properties": {"fields": {"type": "array", "items": field}},
+            },
+        },
+    }
+    return {
+        "Error": {
+            "type": "object",
+            "required": ["success", "error"],
+            "properties": {"success": {"const": False}, "error": error},
+        }
+    }
+
+
+def v1_paths(mappings: Mappings) -> dict[str, Any]:
+    """Every route under the service's prefix; the old prefixes answer the same."""
+    paths: dict[str, Any] = {}
+    for route in mappings.routes:
+        path = mappings.service.prefix + route.template
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return paths
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    line = route.declared
+    described: dict[str, Any] = {
+        "operationId": route.id,
+        "summary": line.summary,
+        "description": f"Scope `{line.scope}`, licence `{line.module}`.",
+        "tags": ["v1"],
+        "security": [{"bearer": [line.scope]}],
+        "parameters": [*_path(route), *_query(route), *_headers(route)],
+        "responses": _responses(route),
+    }
+    if route.body is not None and route.body.taken:
+        described["requestBody"] = _request_body(route)
+    return described
+
+
+def _path(route: Route) -> Iterator[dict[str, Any]]:
+    for name, field in route.segments.items():
+        yield {"name": name, "in": "path", "required": True, "schema": field.schema}
+
+
+def _query(route: Route) -> Iterator[dict[str, Any]]:
+    if route.query is None:
+        return
+    for name, one in route.query.filters.items():
+        default = {} if one.default is None else {"default": one.default}
+        yield {"name": name, "in": "query", "schema": {**one.schema, **default}}
+    page = route.query.page
+    limit = {"type": "integer", "minimum": 1, "maximum": page.max, "default": page.limit}
+    yield {"name": "limit", "in": "query", "schema": limit}
+    yield {"name": "cursor", "in": "query", "schema": {"type": "string", "minLength": 1}}
+
+
+def _headers(route: Route) -> Iterator[dict[str, Any]]:
+    if route.body is None:
+        return
+    key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+    yield {"name": KEY, "in": "header", "required": route.method == "POST", "schema": key}
+    mutation = {"type": "string", "pattern": "^[A-Za-z0-9._:~-]{1,128}$"}
+    yield {"name": MUTATION, "in": "header", "schema": mutation}
+
+
+def _request_body(route: Route) -> dict[str, Any]:
+    taken = route.body.taken if route.body else {}
+    schema = {
+        "type": "object",
+        "properties": {
+            name: _property(one.field.schema, one.declared) for name, one in taken.items()
+        },
+        "required": [name for name, one in taken.items() if one.required],
+        "additionalProperties": False,
+    }
+    return {
+        "required": bool(schema["required"]),
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _property(schema: Mapping[str, Any], declared: Any) -> dict[str, Any]:
+    if declared == "required":
+        return {**schema, **({"minItems": 1} if schema.get("type") == "array" else {})}
+    literal = declared != "optional" and not str(declared).startswith("$")
+    return {**schema, **({"default": declared} if literal else {})}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    answered = route.answered
+    good = {
+        "description": route.declared.summary,
+        "content": {"application/json": {"schema": answered.schema}},
+    }
+    bad = {str(status): _refusal(status) for status in REFUSALS if _can(route, status)}
+    return {str(answered.status): good, **bad}
+
+
+def _can(route: Route, status: int) -> bool:
+    if status == 404:
+        return route.addressed is not None
+    return status not in WRITING or route.body is not None
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    return {
+        "description": REFUSALS[status],
+        "content": {"application/json": {"schema": ERROR}},
+    }
