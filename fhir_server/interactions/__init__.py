@@ -32,7 +32,7 @@ from fhir_server.interactions.search import Searcher
 from fhir_server.interactions.update import Update
 from fhir_server.interactions.validate import Validate
 from fhir_server.store.history import LAST
-from fhir_server.store.search.page import Derived, Page
+from fhir_server.store.search.page import Derived, Page, Reach
 from fhir_server.store.search.planner import Handling
 from fhir_server.store.stored import Stored
 
@@ -162,10 +162,11 @@ class Interactions:
         handling: Handling = "strict",
         derived: Sequence[Derived] = (),
         required: Criteria = (),
+        reach: Reach | None = None,
     ) -> Page:
-        """A page of matches and what it includes."""
+        """A page of matches and what it includes; `reach` limits every type it touches."""
         return await self.searcher.search(
-            ctx, type, params, handling=handling, derived=derived, required=required
+            ctx, type, params, handling=handling, derived=derived, required=required, reach=reach
         )
 
     def validate(self, type: str, resource: Resource, profile: str | None = None) -> Resource:

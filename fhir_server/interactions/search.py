@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_server.context import Context
-from fhir_server.store.search.page import Derived, Page
+from fhir_server.store.search.page import Derived, Page, Reach
 from fhir_server.store.search.planner import Handling, Planner
 from fhir_server.store.session import Sessions
 
@@ -27,10 +27,11 @@ class Searcher:
         handling: Handling,
         derived: Sequence[Derived],
         required: Sequence[tuple[str, str]],
+        reach: Reach | None,
     ) -> Page:
         """Problem 400 for a parameter that is unknown (when strict) or malformed."""
         query = self.planner.plan(
-            ctx, type, params, handling=handling, derived=derived, required=required
+            ctx, type, params, handling=handling, derived=derived, required=required, reach=reach
         )
         async with self.sessions.session(ctx) as session:
             return await self.planner.run(session, query)

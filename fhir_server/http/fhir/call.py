@@ -8,7 +8,7 @@ from typing import Any, Final
 from fhir_server.context import Context
 from fhir_server.fhir.ids import is_id
 from fhir_server.fhir.json import parse
-from fhir_server.http.auth.scopes import Criteria, Interaction, require
+from fhir_server.http.auth.scopes import Criteria, Interaction, narrowing, require
 from fhir_server.http.wire import Request, form, media_type
 from fhir_server.problems import Problem, invalid, not_found
 
@@ -39,6 +39,10 @@ class Call:
     def criteria(self, interaction: Interaction) -> Criteria:
         """What the scopes narrow the interaction to; 403 where they refuse it."""
         return require(self.ctx, self.type, interaction)
+
+    def reach(self, resource_type: str) -> Criteria | None:
+        """What the scopes limit a type to that a search touches; None where they refuse it."""
+        return narrowing(self.ctx, resource_type, "search-type")
 
     def check_accept(self, format: str | None = None) -> None:
         """406 where the client wants what is not JSON."""

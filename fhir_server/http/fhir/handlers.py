@@ -52,7 +52,7 @@ async def history(service: Service, call: Call) -> Reply:
 
 async def search(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#search"""
-    criteria = call.criteria("search-type")
+    call.criteria("search-type")
     given = await call.parameters()
     formats = [value for name, value in given if name == "_format"]
     call.check_accept(formats[0] if formats else None)
@@ -61,7 +61,7 @@ async def search(service: Service, call: Call) -> Reply:
         call.type,
         [(name, value) for name, value in given if name != "_format"],
         handling="lenient" if call.preference("handling") == "lenient" else "strict",
-        required=criteria,
+        reach=call.reach,
     )
     return searchset_reply(call, page)
 

@@ -41,7 +41,9 @@ def string(
     elif modifier:
         pairs = zip(norms, norms, strict=True)
     else:
-        pairs = ((norm, after_prefix(norm) or bad_value(parameter.code, "no text")) for norm in norms)
+        pairs = (
+            (norm, after_prefix(norm) or bad_value(parameter.code, "no text")) for norm in norms
+        )
     return _values(parameter, [(modifier or "starts", pair) for pair in pairs])
 
 

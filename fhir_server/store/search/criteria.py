@@ -90,4 +90,3 @@ def _missing(asking: Asking, parameter: SearchParameter, text: str) -> Node:
         return negated(NOTHING) if text == "false" else NOTHING
     present = keys([present_key(asking.tenant, parameter.code)])
     return present if text == "false" else negated(present)
-

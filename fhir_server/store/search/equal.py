@@ -14,7 +14,11 @@ THIS = "$this"
 
 
 def token(
-    asking: Asking, _resource_type: str, parameter: SearchParameter, modifier: str, values: list[str]
+    asking: Asking,
+    _resource_type: str,
+    parameter: SearchParameter,
+    modifier: str,
+    values: list[str],
 ) -> Node:
     """`code`, `system|code`, `|code`, `system|`; `:not`; `:of-type`."""
     code = parameter.alias_of or parameter.code
@@ -48,7 +52,11 @@ def _of_type(code: str, text: str) -> str:
 
 
 def uri(
-    asking: Asking, _resource_type: str, parameter: SearchParameter, modifier: str, values: list[str]
+    asking: Asking,
+    _resource_type: str,
+    parameter: SearchParameter,
+    modifier: str,
+    values: list[str],
 ) -> Node:
     """The whole URI."""
     if modifier:

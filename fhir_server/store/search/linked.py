@@ -50,7 +50,9 @@ def _style(asking: Asking, resource_type: str, code: str, node: Node) -> str:
     """How the reference is followed: a look-up a row, a set of column values, a set of keys."""
     if not is_single_column(asking, resource_type, code):
         return "chain-keys"
-    return "chain-row" if asking.rowwise and not node.shape[0].startswith("has-") else "chain-column"
+    return (
+        "chain-row" if asking.rowwise and not node.shape[0].startswith("has-") else "chain-column"
+    )
 
 
 def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,8 @@ from fhir_server.store.search.order import Key
 from fhir_server.store.stored import Stored
 
 Pair = tuple[str, str]
+# The criteria a caller's scopes limit a resource type to; None where they do not allow it.
+Reach = Callable[[str], Sequence[Pair] | None]
 
 
 class Fetches(Protocol):
@@ -39,6 +41,7 @@ class Query:
     """A planned search: one statement and how to read its rows."""
 
     ctx: Context
+    reach: Reach | None
     type: str
     sql: str
     args: dict[str, Any]

@@ -19,8 +19,8 @@ from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors, scope_of
 from fhir_server.store.search.includes import Asked, Include, include, included
 from fhir_server.store.search.literals import checked
-from fhir_server.store.search.node import Node, all_of
-from fhir_server.store.search.page import Derived, Fetches, Page, Pair, Query
+from fhir_server.store.search.node import NOTHING, Node, all_of
+from fhir_server.store.search.page import Derived, Fetches, Page, Pair, Query, Reach
 from fhir_server.store.search.statement import (
     USUAL_LIMITS,
     DerivedShape,
@@ -70,13 +70,16 @@ class Planner:
         handling: Handling = "strict",
         derived: Sequence[Derived] = (),
         required: Sequence[Pair] = (),
+        reach: Reach | None = None,
     ) -> Query:
-        """The search for `params`; `required` are further criteria of the server's own.
+        """The search for `params`; `required` are further criteria of the server's own; `reach`
+        says what the caller's scopes limit each type to that the search touches.
 
         Problem 400: not-supported (unknown parameter under strict handling), value, invalid,
         too-costly.
         """
-        return _Plan(self, ctx, resource_type, handling).query(params, derived, required)
+        plan = _Plan(self, ctx, resource_type, handling, reach)
+        return plan.query(params, derived, required)
 
     async def run(self, session: Fetches, query: Query) -> Page:
         """The page that `query` asks for."""
@@ -104,18 +107,28 @@ class Planner:
             sql = self._several_sql(tuple(shape for shape, _ in asked))
             return await session.fetch(sql, _args([v for _, vs in asked for v in vs]))
 
-        asking = self.asking(query.ctx)
+        asking = self.asking(query.ctx, query.reach)
         return await included(asking, query.includes, matches, ask)
 
-    def asking(self, ctx: Context) -> Asking:
-        """How the caller asks: every type bound by the access policy."""
+    def asking(self, ctx: Context, reach: Reach | None = None) -> Asking:
+        """How the caller asks: every type bound by the access policy and by `reach`."""
         return Asking(
             tenant=ctx.tenant,
             types=self._definitions.types,
             now=ctx.now,
-            policy=lambda resource_type: self._access.node(ctx, resource_type),
+            policy=lambda resource_type: self._policy(ctx, resource_type, reach),
             base=self._base,
         )
+
+    def _policy(self, ctx: Context, resource_type: str, reach: Reach | None) -> Node:
+        node = self._access.node(ctx, resource_type)
+        criteria = reach(resource_type) if reach else ()
+        if criteria is None:
+            return NOTHING
+        if not criteria:
+            return node
+        trusted = self._access.trusted(ctx)
+        return all_of([node, *(criterion(trusted, resource_type, *pair) for pair in criteria)])
 
 
 def _args(values: Sequence[Any]) -> dict[str, Any]:
@@ -126,13 +139,19 @@ class _Plan:
     """The planning of one request."""
 
     def __init__(
-        self, planner: Planner, ctx: Context, resource_type: str, handling: Handling
+        self,
+        planner: Planner,
+        ctx: Context,
+        resource_type: str,
+        handling: Handling,
+        reach: Reach | None,
     ) -> None:
         self._planner = planner
         self._ctx = ctx
         self._type = resource_type
         self._lenient = handling == "lenient"
-        self._asking = planner.asking(ctx)
+        self._reach = reach
+        self._asking = planner.asking(ctx, reach)
         self._served: ServedType = self._asking.served(resource_type)
         self._trusted = replace(planner._access.trusted(ctx), policy=self._asking.policy)
         self._unknown: list[str] = []
@@ -182,7 +201,7 @@ class _Plan:
         if shape.limit is None:
             args["page_limit"] = limit
         return Query(
-            self._ctx, self._type, self._planner._search_sql(shape), args, asked.count, keys,
+            self._ctx, self._reach, self._type, self._planner._search_sql(shape), args, asked.count, keys,
             scope, missing is None, rows, asked.total, len(shapes), tuple(includes), self._used,
         )  # fmt: skip
 
