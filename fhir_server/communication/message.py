@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhir_server.communication.parties import local, parties, signed
+from fhir_server.communication.parties import changed, local, parties, signed
 from fhir_server.communication.thread import ARCHIVED, archived
 from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
@@ -12,6 +12,7 @@ from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Se
 from fhir_server.problems import Problem, conflict, forbidden
 
 INHERITED = ("subject", "encounter")
+MUTABLE = frozenset({"status", "statusReason", "meta", "text", "note", "identifier"})
 MARK_READ = "mark-read"
 
 
@@ -65,8 +66,7 @@ class MessageRule:
             raise forbidden("a message is entered in error, not deleted")
         if before.get("sender", {}).get("reference") != ctx.user:
             raise forbidden("only its sender may change a message")
-        changed = {k for k in {*before, *draft.resource} if before.get(k) != draft.resource.get(k)}
-        if changed - {"status", "statusReason", "meta", "text", "note", "identifier"}:
+        if changed(before, draft.resource) - MUTABLE:
             raise conflict("a sent message keeps its content; mark it entered-in-error")
 
 

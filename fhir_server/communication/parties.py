@@ -58,3 +58,8 @@ def signed(ctx: Context, resource: Resource) -> Reference:
     if sender and sender.get("reference") not in (None, ctx.user):
         raise forbidden("you may write in your own name only")
     return {**(sender or {}), "reference": ctx.user}
+
+
+def changed(before: Resource, after: Resource) -> set[str]:
+    """The names of the elements that differ."""
+    return {name for name in {*before, *after} if before.get(name) != after.get(name)}

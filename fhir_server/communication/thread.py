@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fhir_server.communication.parties import (
+    changed,
     check_chart,
     check_known,
     parties,
@@ -17,7 +18,8 @@ from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapsho
 from fhir_server.problems import conflict, forbidden
 
 ARCHIVED = "completed"
-FIXED = ("sender", "subject", "encounter", "sent")
+# What may change while a thread is open: who takes part, how it is called, whether it is open.
+MUTABLE = frozenset({"status", "statusReason", "topic", "recipient", "meta", "text", "identifier"})
 
 
 class ThreadRule:
@@ -64,9 +66,9 @@ class ThreadRule:
             raise forbidden("only a participant may change a thread")
         if before.get("status") == ARCHIVED:
             raise archived()
-        for name in FIXED:
-            if before.get(name) != draft.resource.get(name):
-                raise conflict(f"{name} of a thread cannot change")
+        fixed = changed(before, draft.resource) - MUTABLE
+        if fixed:
+            raise conflict(f"{min(fixed)} of a thread cannot change")
         check_known(draft.resource.get("recipient", ()), snapshot)
 
 

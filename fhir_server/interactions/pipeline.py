@@ -37,6 +37,7 @@ from fhir_server.interactions.model import (
     Ref,
     Resource,
     Result,
+    Rule,
     Seen,
     Snapshot,
 )
@@ -66,7 +67,7 @@ class Plan(Protocol):
         """The rows the decision rests on."""
 
     def previews(self) -> Iterable[Draft]:
-        """Drafts as far as they are known before anything is loaded."""
+        """The drafts, where their content does not depend on what is loaded."""
 
     def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
         """The drafts to write; with none, the result stands as it is."""
@@ -80,6 +81,7 @@ class _Attempt:
     idempotency: Idempotency | None
     criteria: tuple[tuple[str, str], ...]
     proven: bool
+    checked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,10 @@ class Pipeline:
         `criteria` are what the caller's scopes limit the write to, before and after it.
         """
         proven = bool(criteria) or not (ctx.is_system or self.registry.ruled(plan.type))
-        reads = self._reads(ctx, plan)
-        attempt = _Attempt(ctx, plan, reads, idempotency, tuple(criteria), proven)
+        previews = tuple(plan.previews())
+        reads = self._reads(ctx, plan, previews)
+        checked = bool(previews)
+        attempt = _Attempt(ctx, plan, reads, idempotency, tuple(criteria), proven, checked)
         if not proven:
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session:
@@ -120,9 +124,9 @@ class Pipeline:
                     return await self._attempt(session, attempt, lock=True)
         raise conflict("the resource is being changed by others at the same time; try again")
 
-    def _reads(self, ctx: Context, plan: Plan) -> dict[Ref, Read]:
+    def _reads(self, ctx: Context, plan: Plan, previews: Iterable[Draft]) -> dict[Ref, Read]:
         reads = {read.ref: read for read in plan.reads()}
-        for draft in plan.previews():
+        for draft in previews:
             self._check_structure(draft)
             reads |= {read.ref: read for read in self._rule_reads(ctx, draft)}
         return reads
@@ -133,6 +137,9 @@ class Pipeline:
         if kept is not None:
             return Result(replay=kept)
         drafts, result = this.plan.decide(snapshot)
+        for draft in drafts:
+            if not this.checked and draft.kind != "delete":
+                self._check_structure(draft)
         missing = self._unread(ctx, drafts, reads)
         if missing:
             more, _ = await self._load(session, ctx, missing, None, lock=lock)
@@ -200,8 +207,16 @@ class Pipeline:
         return {read.ref: read for read in wanted if read.ref not in reads}
 
     def _rule_reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
-        for rule in self.registry.rules(draft.type, self._profiles(draft)):
+        for rule in self._rules(draft):
             yield from rule.reads(ctx, draft)
+
+    def _rules(self, draft: Draft) -> list[Rule]:
+        profiles = self._profiles(draft)
+        if draft.base:
+            # What it was still counts: a message is not freed of its rules by a change.
+            before = self.registry.profiles(draft.type, draft.base.resource)
+            profiles = list(dict.fromkeys([*profiles, *before]))
+        return self.registry.rules(draft.type, profiles)
 
     def _profiles(self, draft: Draft) -> list[str]:
         if not draft.profiles:
@@ -209,10 +224,8 @@ class Pipeline:
         return draft.profiles
 
     def _finish(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> list[Event]:
-        if draft.kind != "delete":
-            self._check_structure(draft)
         self._check_rights(ctx, draft)
-        rules = self.registry.rules(draft.type, self._profiles(draft))
+        rules = self._rules(draft)
         for rule in rules:
             rule.complete(ctx, draft, snapshot)
         if draft.kind != "delete":
