@@ -18,14 +18,14 @@ check: .venv/.dev ## format, lint, types, imports, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m fhir_server.definitions.generate --check
-	@$(BIN)/python docs/reference.py --check
+	@$(BIN)/python docs/generate.py --check
 
 format: .venv/.dev ## rewrites the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 docs: .venv/.dev ## rewrites the generated reference pages in docs/
-	@$(BIN)/python docs/reference.py
+	@$(BIN)/python docs/generate.py
 
 bench: .venv/.dev ## speed against a bare floor; raw runs go to bench/results/
 	@$(BIN)/python -m bench

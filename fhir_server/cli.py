@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from fhir_server import __version__
 from fhir_server.settings import Settings
+
+if TYPE_CHECKING:
+    from fhir_server.definitions.model import Definitions
+    from fhir_server.mapping.loader import Mappings
 
 Command = Callable[[Settings, argparse.Namespace], None]
 
@@ -27,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if asked.traceback:
             raise
-        return _failed(str(error) or type(error).__name__)
+        return _failed(_words(error))
     return 0
 
 
@@ -42,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add(commands, "migrate", migrate, "bring the database to the declared schema")
     _add(commands, "demo", demo, "load the demo data; again is harmless")
+    _add(
+        commands, "explain", explain, "print what a v1 route is, from its fields to the tables"
+    ).add_argument("route", help="such as sendMessage")
     _add(commands, "check", check, "report every error in the declared folders")
     _token_options(_add(commands, "token", token, "make a token with the local development key"))
     _event_commands(commands.add_parser("events", help="what happened"))
@@ -102,12 +110,31 @@ def demo(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def check(_: Settings, __: argparse.Namespace) -> None:
+    definitions, mappings = _declarations()
+    counts = (
+        f"{len(definitions.types)} resource types",
+        f"{len(definitions.profiles)} profiles",
+        f"{len(mappings.routes)} v1 routes",
+    )
+    print(", ".join(counts) + ": good.")
+
+
+def explain(_: Settings, asked: argparse.Namespace) -> None:
+    from fhir_server.mapping.explain import explain
+
+    definitions, mappings = _declarations()
+    print(explain(mappings, definitions, asked.route))
+
+
+def _declarations() -> tuple[Definitions, Mappings]:
     from fhir_server.declared import declared_root
     from fhir_server.definitions.facts import load_facts
     from fhir_server.definitions.loader import load_definitions
+    from fhir_server.mapping.loader import load_mappings
 
-    definitions = load_definitions(declared_root(), load_facts())
-    print(f"{len(definitions.types)} resource types, {len(definitions.profiles)} profiles: good.")
+    facts = load_facts()
+    definitions = load_definitions(declared_root(), facts)
+    return definitions, load_mappings(declared_root() / "mappings", definitions, facts.structures)
 
 
 def token(settings: Settings, asked: argparse.Namespace) -> None:
@@ -144,6 +171,11 @@ def tail(settings: Settings, asked: argparse.Namespace) -> None:
 def _failed(words: str) -> int:
     print(f"fhir-server: {words}", file=sys.stderr)
     return 1
+
+
+def _words(error: Exception) -> str:
+    # str(KeyError) is the repr of its message.
+    return (error.args[0] if isinstance(error, KeyError) else str(error)) or type(error).__name__
 
 
 def _setting_fault(location: tuple[int | str, ...], message: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import reference
+from docs import generate
 from fhir_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -15,7 +15,7 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    assert reference.stale() == []
+    assert generate.stale() == []
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -1,7 +1,7 @@
 """Writes docs/reference/*.md from the code, so that they cannot disagree with it.
 
-python docs/reference.py          writes the pages
-python docs/reference.py --check  fails when one is not what the code says
+python docs/generate.py          writes the pages
+python docs/generate.py --check  fails when one is not what the code says
 """
 
 from __future__ import annotations

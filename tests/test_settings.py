@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from fhir_server.settings import Settings
+
+PRODUCTION = {
+    "FHIR_SERVER_ENVIRONMENT": "production",
+    "FHIR_SERVER_OIDC_ISSUER": "https://id.example.org/realms/hospital",
+    "FHIR_SERVER_OIDC_AUDIENCE": "fhir-server",
+    "FHIR_SERVER_CURSOR_KEY": "secret",
+}
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.delenv("PORT", raising=False)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FHIR_SERVER_{name.upper()}", raising=False)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_newcomer_needs_none() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.database_url is None
+
+
+@pytest.mark.parametrize("name", ["PORT", "FHIR_SERVER_PORT"])
+def test_the_port_has_two_names(clean: pytest.MonkeyPatch, name: str) -> None:
+    clean.setenv(name, "8123")
+    assert Settings().port == 8123
+
+
+def test_our_own_name_for_the_port_wins(clean: pytest.MonkeyPatch) -> None:
+    clean.setenv("PORT", "1")
+    clean.setenv("FHIR_SERVER_PORT", "2")
+    assert Settings().port == 2
+
+
+def test_production_is_possible(clean: pytest.MonkeyPatch) -> None:
+    for name, value in PRODUCTION.items():
+        clean.setenv(name, value)
+    assert Settings().cursor_secret() == b"secret"
+
+
+@pytest.mark.parametrize("missing", [n for n in PRODUCTION if n != "FHIR_SERVER_ENVIRONMENT"])
+def test_production_takes_no_defaults_for_secrets(clean: pytest.MonkeyPatch, missing: str) -> None:
+    for name, value in PRODUCTION.items():
+        clean.setenv(name, value)
+    clean.delenv(missing)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_local_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    secret = settings.cursor_secret()
+    assert len(secret) == 64
+    assert settings.cursor_secret() == secret
+    assert (tmp_path / "data/cursor.key").stat().st_mode & 0o077 == 0
+
+
+def test_secrets_are_not_printed() -> None:
+    settings = Settings(database_url="postgresql://u:hidden@h/d", cursor_key=SecretStr("hidden"))
+    assert "hidden" not in repr(settings)
