@@ -52,8 +52,11 @@ from fhir_server.store.session import Session, Sessions
 from fhir_server.store.stored import Stored
 from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent
 from fhir_server.validation import Validator
+from fhir_server.validation.options import Options
 
 ATTEMPTS = 16
+# Before the rules complete a draft, it need not be what its profiles ask for.
+STRUCTURE = Options(claims=False)
 
 
 class Plan(Protocol):
@@ -233,7 +236,7 @@ class Pipeline:
         return [event for rule in rules for event in rule.events(ctx, draft, snapshot)]
 
     def _check_structure(self, draft: Draft) -> None:
-        _refuse(self.validator.validate(draft.resource, ()))
+        _refuse(self.validator.validate(draft.resource, (), STRUCTURE))
 
     def _check_profiles(self, draft: Draft) -> None:
         if draft.profiles:

@@ -10,7 +10,8 @@ class Options:
     """`embedded_html`: strings that look like HTML are accepted (not under security checks);
     `markdown_html`: so are HTML tags in markdown; `example_urls`: so are example.org addresses;
     `contained`: contained resources are looked at; `references_exist`: relative references
-    inside a Bundle or Parameters must be found in it; `comments`: JSON may have comments."""
+    inside a Bundle or Parameters must be found in it; `comments`: JSON may have comments;
+    `claims`: the profiles that meta.profile names are checked."""
 
     embedded_html: bool = True
     markdown_html: bool = True
@@ -18,6 +19,7 @@ class Options:
     contained: bool = True
     references_exist: bool = False
     comments: bool = False
+    claims: bool = True
 
 
 DEFAULT = Options()

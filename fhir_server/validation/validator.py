@@ -89,7 +89,8 @@ class Validator:
             references.check_contained(value, at, run)
         if type_name == "Bundle":
             bundle.check(value, at, run)
-        for url in (*claimed, *_claims(value)):
+        claims = _claims(value) if run.options.claims else ()
+        for url in dict.fromkeys((*claimed, *claims)):
             self.profiles.check(url, value, at, run)
 
     def _enter(self, value: Json, run: Run) -> None:
