@@ -48,7 +48,8 @@ def _chained(
 
 def _style(asking: Asking, resource_type: str, code: str, node: Node) -> str:
     """How the reference is followed: a look-up a row, a set of column values, a set of keys."""
-    if not is_single_column(asking, resource_type, code):
+    single = asking.types[resource_type].search[code].single
+    if not (single and _has_column(asking, resource_type, code)):
         return "chain-keys"
     return (
         "chain-row" if asking.rowwise and not node.shape[0].startswith("has-") else "chain-column"
@@ -67,14 +68,18 @@ def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:
         raise NotSupported(f"{source}:{code} does not refer to {resource_type}")
     code = parameter.alias_of or parameter.code
     met = all_of([tail(source, rest), asking.policy(source)])
-    style = "has-column" if is_single_column(asking, source, code) else "has-keys"
+    if not _has_column(asking, source, code):
+        style = "has-keys"
+    elif asking.types[source].search[code].single:
+        style = "has-column"
+    else:
+        style = "has-columns"
     return Node((style, source, code, met.shape), met.values)
 
 
-def is_single_column(asking: Asking, resource_type: str, code: str) -> bool:
-    """Whether the reference has a typed column that holds all its values."""
-    served = asking.types[resource_type]
-    return served.search[code].single and any(found.code == code for found in served.hot)
+def _has_column(asking: Asking, resource_type: str, code: str) -> bool:
+    """Whether the reference has a typed column, which holds the first of its values."""
+    return any(found.code == code for found in asking.types[resource_type].hot)
 
 
 def _reference(asking: Asking, resource_type: str, code: str) -> SearchParameter:

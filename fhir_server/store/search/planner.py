@@ -268,11 +268,17 @@ def _driven(
     wanted = sort[0][1:] if sort else None
     at, code, targets = next((f for f in found if wanted in _orders(served, f[1])), found[0])
     single = served.search[code].single
-    rest = nodes[:at] + nodes[at + 1 :]
+    rest = [_filter(node) for node in nodes[:at] + nodes[at + 1 :]]
     if targets is None:
         return Drive(code, many=False, single=single, this=this), [], rest
     many = len(targets) > 1
     return Drive(code, many, single), [targets if many else targets[0]], rest
+
+
+def _filter(node: Node) -> Node:
+    """Codes are shared by many resources: where a hot column drives, they only filter, else
+    PostgreSQL would intersect its few rows with a large part of the key index."""
+    return node._replace(shape=("filter",)) if node.shape == ("codes",) else node
 
 
 def _hot(served: ServedType, node: Node) -> tuple[str, list[str] | None] | None:

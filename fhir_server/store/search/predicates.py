@@ -2,8 +2,8 @@
 
 Row-level security decides the forms used here. Beneath it PostgreSQL uses an index only for
 operators known to be leakproof, and a join clause with a function of a column (`substr(ref)`) is
-not. A sub-query that becomes an array parameter, or one kept correlated by `OFFSET 0`, has no
-such column in its clause, so the index serves it.
+not. So a sub-query becomes an array parameter; or it is kept correlated by `OFFSET 0`, and what
+it compares with is computed in a `SELECT` of its own: the index serves both.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sqlalchemy import (
     select,
     text,
     true,
+    union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.types import TypeEngine
@@ -100,11 +101,15 @@ class Builder:
     def _keys(self, _shape: Shape, row: Row) -> Condition:
         return overlap(row, self.binds.take(_KEYS))
 
+    def _filter(self, _shape: Shape, row: Row) -> Condition:
+        # IS TRUE keeps the key index out of it.
+        return overlap(row, self.binds.take(_KEYS)).is_(true())
+
     def _id(self, _shape: Shape, row: Row) -> Condition:
         return condition(row.c.id == any_(self.binds.take(_TEXTS)))
 
     def _this(self, shape: Shape, row: Row) -> Condition:
-        return overlap(row, array([THIS_KEY.op("#")(mask(shape[1]))]))
+        return overlap(row, alone(array([THIS_KEY.op("#")(mask(shape[1]))])))
 
     def _updated(self, shape: Shape, row: Row) -> Condition:
         after = row.c.updated + text("interval '1 millisecond'")
@@ -130,7 +135,7 @@ class Builder:
             return _compare(kind, prefix, columns, bound, unit)
         arrays = [self.binds.take(ARRAY(of)) for of in types]
         names = [f"b{n}" for n in range(len(types))]
-        wanted = func.unnest(*arrays).table_valued(*names).render_derived()
+        wanted = func.unnest(*arrays).table_valued(*names)
         met = _compare(kind, prefix, columns, [wanted.c[name] for name in names], unit)
         return exists(select(true()).select_from(wanted).where(met))
 
@@ -143,7 +148,7 @@ class Builder:
             select(true())
             .select_from(target.source)
             .where(
-                target.c.id == func.substr(column, literal_column(str(len(target_type) + 2))),
+                target.c.id == alone(after_type(column, target_type), row.source),
                 func.starts_with(column, start),
                 self.where(met, target),
             )
@@ -167,13 +172,34 @@ class Builder:
         return overlap(row, array_of(referring.where(self.where(met, target))))
 
     def _has_column(self, shape: Shape, row: Row) -> Condition:
+        return condition(row.c.id == any_(array_of(self._referred(shape, row).distinct())))
+
+    def _has_columns(self, shape: Shape, row: Row) -> Condition:
+        start = self.binds.at
+        first = self._referred(shape, row)
+        self.binds.at = start
+        both = union(first, self._referred_further(shape, row)).subquery()
+        return condition(row.c.id == any_(array_of(select(both.c[0]))))
+
+    def _referred(self, shape: Shape, row: Row) -> Select[Any]:
+        """The ids of the row's type in the column of the resources that refer to it."""
         _, source_type, code, met = shape
         source = self.row(source_type)
         column = source.c[column_name(code)]
-        ids = select(func.substr(column, literal_column(str(len(row.type) + 2)))).where(
+        return select(after_type(column, row.type).label("id")).where(
             func.starts_with(column, name_of(row.type + "/")), self.where(met, source)
         )
-        return condition(row.c.id == any_(array_of(ids)))
+
+    def _referred_further(self, shape: Shape, row: Row) -> Select[Any]:
+        """The same, from the further references in the value table."""
+        _, source_type, code, met = shape
+        source, values = self.row(source_type), self.value_rows(source_type)
+        return select(after_type(values.c.norm, row.type).label("id")).where(
+            values.c.id == source.c.id,
+            values.c.param == name_of(code),
+            func.starts_with(values.c.norm, name_of(row.type + "/")),
+            self.where(met, source),
+        )
 
     def _has_keys(self, shape: Shape, row: Row) -> Condition:
         _, source_type, code, met = shape
@@ -200,6 +226,8 @@ _BUILD: Final[Mapping[str, Build]] = {
     "or": Builder._or,
     "not": Builder._not,
     "keys": Builder._keys,
+    "codes": Builder._keys,
+    "filter": Builder._filter,
     "id": Builder._id,
     "this": Builder._this,
     "updated": Builder._updated,
@@ -209,6 +237,7 @@ _BUILD: Final[Mapping[str, Build]] = {
     "chain-column": Builder._chain_column,
     "chain-keys": Builder._chain_keys,
     "has-column": Builder._has_column,
+    "has-columns": Builder._has_columns,
     "has-keys": Builder._has_keys,
 }
 
@@ -247,6 +276,16 @@ def overlap(row: Row, wanted: ColumnElement[Any]) -> Condition:
 def array_of(query: Select[Any]) -> ColumnElement[Any]:
     """The rows of a one-column query as an array, computed once per statement."""
     return func.array(query.scalar_subquery())
+
+
+def alone(value: ColumnElement[Any], *outer: FromClause) -> ColumnElement[Any]:
+    """`value`, from columns of `outer`, computed apart from the clause that compares with it."""
+    return select(value).correlate(*outer).scalar_subquery()
+
+
+def after_type(reference: ColumnElement[str], resource_type: str) -> ColumnElement[str]:
+    """The id in a `Type/id` column."""
+    return func.substr(reference, literal_column(str(len(resource_type) + 2)))
 
 
 def name_of(name: str) -> ColumnElement[str]:

@@ -30,7 +30,15 @@ from sqlalchemy.sql.expression import Executable
 
 from fhir_server.store.search.node import Shape
 from fhir_server.store.search.order import Key, expression, ordered, regions
-from fhir_server.store.search.predicates import Binds, Builder, Condition, Row, first_key, name_of
+from fhir_server.store.search.predicates import (
+    Binds,
+    Builder,
+    Condition,
+    Row,
+    alone,
+    first_key,
+    name_of,
+)
 from fhir_server.store.tables import Tables, column_name
 
 # Other limits are bound: plans know these, and the number of shapes stays small.
@@ -186,7 +194,7 @@ class _Statement:
 
     def _wanted(self, drive: Drive) -> ColumnElement[Any]:
         if drive.this:
-            return name_of(drive.this + "/").op("||")(literal_column("page.id", Text))
+            return alone(name_of(drive.this + "/").op("||")(literal_column("page.id", Text)))
         return self.build.binds.take(ARRAY(Text) if drive.many else Text())
 
     def _count(self, shape: SearchShape) -> ColumnElement[int]:
