@@ -106,7 +106,8 @@ def document() -> str:
 def _cases(outcomes: Sequence[Outcome]) -> Iterator[str]:
     agreed = sum(outcome.agrees for outcome in outcomes)
     yield "## Official validator cases\n"
-    yield f"The verdict is that of the reference validator in **{agreed} of {len(outcomes)}** cases.\n"
+    count = f"**{agreed} of {len(outcomes)}**"
+    yield f"The verdict is that of the reference validator in {count} cases.\n"
     yield "| case | reference | here | what was found here |\n|---|---|---|---|"
     for outcome in outcomes:
         verdicts = "valid" if outcome.case["valid"] else "invalid", _verdict(outcome)

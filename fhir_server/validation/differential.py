@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.validation import rules
 from fhir_server.validation.run import Json
@@ -15,12 +15,21 @@ from fhir_server.validation.run import Json
 EXTENSIONS = ("extension", "modifierExtension")
 
 
+class Limits(NamedTuple):
+    """What `types` come to: type codes, the types a reference may name, and profiles by code."""
+
+    codes: frozenset[str]
+    targets: frozenset[str]
+    profiles: tuple[tuple[str, str], ...]
+
+
 @dataclass(slots=True)
 class Element:
     """One element of the tree; what is None or empty says nothing.
 
     `types` are ElementDefinition.type as declared; `fixed` and `pattern` hold (value,);
-    `discriminators` are (type, path) pairs; `url` is that of the profile for a root.
+    `discriminators` are (type, path) pairs; `url` is that of the profile for a root, and that of
+    the extension for a slice of extensions. `limits` are worked out when first needed.
     """
 
     name: str
@@ -36,6 +45,7 @@ class Element:
     closed: bool = False
     children: dict[str, Element] = field(default_factory=dict)
     slices: dict[str, Element] = field(default_factory=dict)
+    limits: Limits | None = None
 
     def at(self, steps: Sequence[str]) -> Element | None:
         """The element at the end of a path of names below this one."""
@@ -51,7 +61,25 @@ def tree(url: str, type_name: str, elements: Iterable[Json]) -> Element:
     top = Element(type_name, url)
     for declared in elements:
         _fill(_place(top, declared), declared)
+    _name_slices(top)
     return top
+
+
+def _name_slices(element: Element) -> None:
+    """Tells slices of extensions the url they stand for."""
+    for part in element.slices.values():
+        if element.name in EXTENSIONS:
+            part.url = _extension_url(part)
+    for inner in (*element.children.values(), *element.slices.values()):
+        _name_slices(inner)
+
+
+def _extension_url(part: Element) -> str:
+    fixed = part.at(["url"])
+    if fixed and fixed.fixed:
+        return str(fixed.fixed[0])
+    urls = [str(url) for t in part.types for url in t.get("profile", ())]
+    return urls[0].partition("|")[0] if urls else ""
 
 
 def _place(top: Element, declared: Json) -> Element:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from fhir_server.fhir.reference import parse
 from fhir_server.validation import rules, values
-from fhir_server.validation.differential import Element, tree
+from fhir_server.validation.differential import Element, Limits, tree
 from fhir_server.validation.place import Place
 from fhir_server.validation.references import held
 from fhir_server.validation.run import Json, Run
@@ -111,17 +111,17 @@ class Profiles:
             run.error("structure", text, found[-1].place)
 
     def _check_type(self, element: Element, value: Value, run: Run) -> None:
+        limits = element.limits
+        if limits is None:
+            limits = element.limits = self._limits(element)
         actual = value.type or value.object.get("resourceType")
-        codes = {declared["code"] for declared in element.types}
-        if actual and codes and actual not in codes and "Resource" not in codes:
-            text = f"allows for the types {sorted(codes)} but found type {actual}"
+        if actual and actual not in limits.codes and "Resource" not in limits.codes:
+            text = f"allows for the types {sorted(limits.codes)} but found type {actual}"
             run.error("structure", text, value.place)
             return
-        mine = [t for t in element.types if actual in (t["code"], None)]
-        targets = {url for t in mine for url in t.get("targetProfile", ())}
-        if targets:
-            self._check_target(targets, value, run)
-        profiles = [url for t in mine if t["code"] != "Extension" for url in t.get("profile", ())]
+        if limits.targets and actual in (None, "Reference"):
+            _check_target(limits.targets, value, run)
+        profiles = [url for code, url in limits.profiles if actual in (code, None)]
         if profiles and not any(self._fits(url, value, run) for url in profiles):
             for url in profiles[:1]:
                 self._conform(url, value, run)
@@ -131,12 +131,17 @@ class Profiles:
         self._conform(url, value, trial)
         return not trial.failed
 
-    def _check_target(self, targets: Iterable[str], value: Value, run: Run) -> None:
-        allowed = {self._type_of(url) for url in targets}
-        found = _target_type(value.object, run)
-        if found and found not in allowed and "Resource" not in allowed:
-            text = f"refers to {found}; allowed are {', '.join(sorted(allowed))}"
-            run.error("structure", text, value.place)
+    def _limits(self, element: Element) -> Limits:
+        """What the element's types come to. An extension is checked by its url anyway."""
+        types = element.types
+        references = (t for t in types if t["code"] == "Reference")
+        targets = {self._type_of(u) for t in references for u in t.get("targetProfile", ())}
+        profiles = [(t["code"], u) for t in types for u in t.get("profile", ())]
+        return Limits(
+            frozenset(t["code"] for t in types),
+            frozenset() if "Resource" in targets else frozenset(targets),
+            tuple(p for p in profiles if p[0] != "Extension"),
+        )
 
     def _type_of(self, url: str) -> str:
         definition = self.definition(url.partition("|")[0])
@@ -160,6 +165,13 @@ class Profiles:
         urls = [url for t in element.types for url in t.get("profile", ())]
         found = (tree.at([name]) for url in urls if (tree := self.find(url)))
         return next((f for f in found if f), None)
+
+
+def _check_target(targets: frozenset[str], value: Value, run: Run) -> None:
+    found = _target_type(value.object, run)
+    if found and found not in targets:
+        text = f"refers to {found}; allowed are {', '.join(sorted(targets))}"
+        run.error("structure", text, value.place)
 
 
 def _target_type(reference: Json, run: Run) -> str | None:

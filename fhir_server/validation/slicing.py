@@ -47,7 +47,7 @@ class Slicer(NamedTuple):
 
     def _discriminate(self, kind: str, path: str, value: Value, part: Element) -> bool:
         if part.name in EXTENSIONS and path == "url":
-            return _url(part) == value.object.get("url")
+            return part.url == value.object.get("url")
         declared: Element | None = part
         found = [value]
         for step in [] if path == "$this" else _STEP.finditer(path):
@@ -93,16 +93,7 @@ def _extension(declared: Element | None, url: str) -> Element | None:
     """The slice for the extension `url` below an element."""
     below = declared.children.get("extension") if declared else None
     slices = below.slices.values() if below else ()
-    return next((s for s in slices if _url(s) == url), None)
-
-
-def _url(part: Element) -> str | None:
-    """The url that an extension slice stands for."""
-    fixed = part.at(["url"])
-    if fixed and fixed.fixed:
-        return str(fixed.fixed[0])
-    urls = [url for t in part.types for url in t.get("profile", ())]
-    return urls[0].partition("|")[0] if urls else None
+    return next((s for s in slices if s.url == url), None)
 
 
 def _type(value: Value) -> str | None:

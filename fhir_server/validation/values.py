@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fhir_server.validation.fields import title
@@ -32,31 +32,38 @@ class Value(NamedTuple):
 def read(owner: Json, name: str, at: Place) -> list[Value]:
     """All values of an element (`name`, `value[x]`) of `owner`."""
     if name.endswith("[x]"):
-        return list(_choice(owner, name[:-3], at))
-    return list(_named(owner, name, name, None, at))
+        return _choice(owner, name[:-3], at)
+    return _named(owner, name, name, None, at)
 
 
-def _choice(owner: Json, stem: str, at: Place) -> Iterator[Value]:
-    keys = {key.removeprefix("_") for key in owner}
-    for key in sorted(k for k in keys if k.startswith(stem) and k[len(stem) :][:1].isupper()):
+def _choice(owner: Json, stem: str, at: Place) -> list[Value]:
+    found: list[Value] = []
+    for written in owner:
+        key = written.removeprefix("_")
         suffix = key[len(stem) :]
-        type_name = _PRIMITIVES.get(suffix, suffix)
-        yield from _named(owner, key, f"{stem}.ofType({type_name})", type_name, at)
+        twice = key != written and key in owner
+        if key.startswith(stem) and suffix[:1].isupper() and not twice:
+            type_name = _PRIMITIVES.get(suffix, suffix)
+            found += _named(owner, key, f"{stem}.ofType({type_name})", type_name, at)
+    return found
 
 
-def _named(owner: Json, key: str, label: str, type_: str | None, at: Place) -> Iterator[Value]:
+def _named(owner: Json, key: str, label: str, type_: str | None, at: Place) -> list[Value]:
     value, beside = owner.get(key), owner.get("_" + key)
     if type(value) is list or type(beside) is list:
-        for index in range(max(_length(value), _length(beside))):
-            one, other = _item(value, index), _item(beside, index)
-            if one is not None or other is not None:
-                yield Value(one, other, (at, label, index), type_)
-    elif value is not None or beside is not None:
-        yield Value(value, beside, (at, label, None), type_)
+        pairs = ((i, _item(value, i), _item(beside, i)) for i in range(_longest(value, beside)))
+        return [
+            Value(one, other, (at, label, index), type_)
+            for index, one, other in pairs
+            if one is not None or other is not None
+        ]
+    if value is None and beside is None:
+        return []
+    return [Value(value, beside, (at, label, None), type_)]
 
 
-def _length(value: Any) -> int:
-    return len(value) if type(value) is list else 0
+def _longest(*values: Any) -> int:
+    return max(len(value) if type(value) is list else 0 for value in values)
 
 
 def _item(value: Any, index: int) -> Any:

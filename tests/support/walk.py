@@ -11,7 +11,7 @@ from fhir_server.validation.structure import Compiler, Node
 
 
 class Spot(NamedTuple):
-    """An object inside a resource: itself, its FHIRPath, its type, and the steps that lead to it."""
+    """An object inside a resource: itself, its FHIRPath, its type, and the steps to it."""
 
     value: dict[str, Any]
     path: str

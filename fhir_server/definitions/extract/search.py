@@ -42,7 +42,8 @@ def _targets(parameter: Resource, expression: str, every: Sequence[str]) -> list
     if expression and all(narrowed):
         return sorted({match[1] for match in narrowed if match})
     targets: list[str] = parameter.get("target", [])
-    return ["*"] if set(targets) >= set(every) else targets
+    # The official list of all types leaves Parameters out, and has drafts that R4 has not.
+    return ["*"] if {*targets, "Parameters"} >= set(every) else targets
 
 
 def _entry(parameter: Resource, base: str, every: Sequence[str]) -> Resource:
