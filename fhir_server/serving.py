@@ -44,6 +44,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 log_level="warning",
+                timeout_graceful_shutdown=10,
             )
         )
         self._settings = settings

@@ -41,7 +41,7 @@ def serving(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Ite
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (0, ""), f"{process.returncode}: {errors}"
 
 
 def _started(process: subprocess.Popen[str]) -> Program:
