@@ -59,7 +59,12 @@ def _read(taken: Taken, value: Any, found: dict[str, Any], issues: list[Issue]) 
         return
     if taken.required and raw == []:
         issues.append(_issue(name, "must not be empty"))
-    found[name] = raw
+    found[name] = _distinct(raw) if isinstance(raw, list) else raw
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """What was named twice is meant once."""
+    return [value for at, value in enumerate(values) if value not in values[:at]]
 
 
 def _issue(name: str, why: str) -> Issue:

@@ -83,7 +83,7 @@ class DerivedCompiler:
             return None
         field = fields.get(wanted)
         if field is None:
-            faults.at("read").unknown(f"field of {file}", wanted, fields)
+            faults.at("read").unknown(f"field of {file}:", wanted, fields)
             return None
         longest = line.max
 

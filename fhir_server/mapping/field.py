@@ -12,7 +12,7 @@ from fhir_server.mapping import codec as codecs
 from fhir_server.mapping.codec import Codec, Refused
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.model import FieldDeclaration
-from fhir_server.mapping.optics import Optic, each, group, leaf, pick, prop
+from fhir_server.mapping.optics import POINTERS, Optic, each, group, leaf, pick, prop
 from fhir_server.mapping.path import PathError, Step, parse_path
 from fhir_server.mapping.shapes import Shapes
 
@@ -153,7 +153,8 @@ def _optic(line: FieldDeclaration, steps: tuple[Step, ...], inner: Optic) -> Opt
         if at == repeats and line.list:
             optic = each(steps[at], optic, line.key)
         elif steps[at].many:
-            optic = pick(steps[at], optic, shared=at != repeats or line.each is None)
+            own = steps[at].type in POINTERS or (at == repeats and line.each is not None)
+            optic = pick(steps[at], optic, shared=not own)
         else:
             optic = prop(steps[at], optic)
     return optic
@@ -166,11 +167,9 @@ def _items(encode: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
         found = []
         for at, item in enumerate(value):
             try:
-                raw = encode(item)
+                found.append(encode(item))
             except Refused as refused:
                 raise Refused(str(refused), f"[{at}]{refused.place}") from None
-            if raw not in found:
-                found.append(raw)
         return found
 
     return encode_list

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
 from fhir_server.http.wire import Reply
 from fhir_server.mapping.route import Route
-from fhir_server.problems import Issue, Problem
+from fhir_server.problems import Problem
 
 CONTENT = {"content-type": "application/json"}
 # v1 does not tell what was deleted from what never was, nor a stale version from other conflicts.
@@ -18,7 +17,8 @@ STATUSES: Mapping[int, int] = {410: 404, 412: 409}
 
 def refused(problem: Problem, route: Route | None = None) -> Reply:
     """`{success, error: {code, message, details}}`; `route` gives elements their v1 names."""
-    fields = [_field(issue, route) for issue in problem.issues if issue.expression]
+    named = ((_v1_name(issue.expression, route), issue) for issue in problem.issues)
+    fields = [{"field": name, "message": issue.diagnostics} for name, issue in named if name]
     error = {
         "code": problem.v1_code,
         "message": problem.diagnostics,
@@ -37,16 +37,11 @@ def _status(problem: Problem) -> int:
     return STATUSES.get(problem.status, problem.status)
 
 
-def _field(issue: Issue, route: Route | None) -> dict[str, Any]:
-    place = issue.expression or ""
-    return {"field": _v1_name(place, route) or place, "message": issue.diagnostics}
-
-
-def _v1_name(expression: str, route: Route | None) -> str | None:
-    """`Communication.topic.text` → `subject`; None where several fields lie in the element."""
+def _v1_name(expression: str | None, route: Route | None) -> str | None:
+    """`Communication.topic.text` → `subject`; None where v1 has no single name for it."""
     start = f"{route.written}." if route else ""
-    if route is None or not expression.startswith(start):
-        return None
+    if not expression or route is None or not expression.startswith(start):
+        return expression
     element = expression.removeprefix(start).partition(".")[0].partition("[")[0]
     names = [name for name, field in route.fields.items() if field.element == element]
     return names[0] if len(names) == 1 else None

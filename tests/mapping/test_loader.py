@@ -1,0 +1,154 @@
+"""A start shows every error of mappings/, each with file, key and the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fhir_server.mapping.loader import Mappings
+from tests.mapping.conftest import Loads
+
+Faults = Callable[..., list[str]]
+
+ROUTE = """
+  {key}:
+    id: a
+    summary: A
+    scope: {scope}
+    module: engage.messaging
+    does: {does}
+{more}
+    gives: {{ 200: {gives} }}
+"""
+
+
+def file(fields: str, routes: str = "", head: str = "resource: Communication") -> str:
+    return f"{head}\nfields:\n{fields}\nroutes: {routes or '{}'}\n"
+
+
+def route(
+    does: str,
+    *,
+    key: str = "GET /things/{threadId}",
+    scope: str = "messaging:read",
+    more: str = "",
+    gives: str = "{ threadId }",
+) -> str:
+    return ROUTE.format(key=key, scope=scope, does=does, more=more, gives=gives)
+
+
+THREAD = "  threadId: { path: id, prefix: thr_ }\n  state: { path: status, codes: thread-state }"
+
+
+def test_the_projects_own_files_compile(mappings: Mappings) -> None:
+    assert {route.id for route in mappings.routes} == {
+        "createThread",
+        "listThreads",
+        "getThread",
+        "archiveThread",
+        "sendMessage",
+        "listMessages",
+        "markRead",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "error"),
+    [
+        ("{ path: statuss }", "fields.x.path: unknown element in 'statuss': statuss (did you mean status?)"),
+        ("{ path: status, codes: urgncy }", "fields.x.codes: unknown ConceptMap urgncy (did you mean urgency?)"),
+        ("{ path: topic }", "fields.x.path: 'topic' ends at a CodeableConcept, not at a value"),
+        ("{ path: payload.content }", "fields.x.path: content is a choice: say ofType() of string, Attachment, Reference …"),
+        ("{ path: payload.content.url }", "fields.x.path: content is a choice: say ofType() of string, Attachment, Reference …"),
+        ("{ path: payload.content.ofType(Strin) }", "fields.x.path: unknown element in 'payload.content.ofType(Strin)': Strin"),
+        ("{ path: 'sent!' }", "fields.x.path: cannot read the path from 'sent!'"),
+        ("{ path: sent, list: true }", "fields.x.list: nothing repeats in 'sent'"),
+        ("{ path: sent, each: payload }", "fields.x.each: unknown list payload"),
+        ("{ path: sender.reference, to: { Practitoner: usr_ } }", "fields.x.to: unknown type Practitoner (did you mean Practitioner?)"),
+        ("{ path: sender.reference, to: { Practitioner: u_, Patient: u_ } }", "fields.x.to: two types have the same prefix, so it cannot be read backwards"),
+        ("{ path: sender.reference, to: Patient, prefix: pat }", "fields.x.to: Patient needs a prefix that ends with its one _"),
+        ("{ pth: sent }", "fields.x: unknown key pth (did you mean path?)"),
+        ("{ path: sent, count: 'Communication?sent=1' }", "fields.x: give one of path, count, exists, first, any, or `to` alone"),
+        ("{ count: 'Communication?partof=$this' }", "fields.x.count.partof: unknown search parameter of Communication: partof (did you mean part-of?)"),
+        ("{ count: 'Comunication?part-of=$this' }", "fields.x.count: unknown type Comunication (did you mean Communication?)"),
+        ("{ first: 'Communication?part-of=$this', read: other.body }", "fields.x.read: unknown file other"),
+        ("{ first: 'Communication?part-of=$this', read: thing.stat }", "fields.x.read: unknown field of thing: stat (did you mean state?)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field(faults: Faults, field: str, error: str) -> None:
+    found = faults(thing=file(f"{THREAD}\n  x: {field}"))
+    assert any(f.startswith(f"mappings/thing.yaml: {error}") for f in found), found
+
+
+@pytest.mark.parametrize(
+    ("routes", "error"),
+    [
+        (route("read", scope="messaging:reed"), "scope: unknown scope messaging:reed (did you mean messaging:read?)"),
+        (route("reed"), "does: must be create, read, search, patch or operation <name>"),
+        (route("operation"), "does: `operation`, and only that, takes a name"),
+        (route("read", gives="{ threadid }"), "gives.200: unknown field threadid (did you mean threadId?)"),
+        (route("read", key="GET /things/{threadid}"), "unknown path parameter threadid (did you mean threadId?)"),
+        (route("read", more="    takes: { state: active }"), "takes: a read writes nothing"),
+        (route("read", more="    always: { status: completed }"), "always: a read searches nothing"),
+        (route("read", more="    requires: { participnt: $caller }"), "requires.participnt: unknown search parameter of Communication: participnt (did you mean participant?)"),
+        (route("read", more="    requires: { participant: $caler }"), "requires.participant: unknown word caler (did you mean caller?)"),
+        (route("patch", key="PATCH /things/{threadId}", more="    set: { state: activ }"), "set.state: must be one of active, archived"),
+        (route("patch", key="PATCH /things/{threadId}", more="    set: { stat: x }"), "unknown element in 'stat': stat (did you mean status?)"),
+        (route("patch", key="PATCH /things/{threadId}", more="    takes: { state: actve }"), "takes.state: the default must be one of active, archived"),
+        (route("patch", key="FETCH /things"), "a route is a method and a path: GET /threads/{threadId}"),
+        (route("create", key="POST /things", gives="{ threadId }"), "nothing sets Communication.status, which is required"),
+        (route("operation mark-red", key="POST /things/{threadId}"), "does: unknown operation of Communication: mark-red (did you mean mark-read?)"),
+        (route("search", gives="{ items: [threadId] }"), "gives.200: a list gives { items: [names], nextCursor }"),
+        (route("search", more="    requires: { participant: $caller }", gives="{ items: [threadId], nextCursor }"), "requires: `always` has no parameter that leads to the path's resource"),
+        (route("read", more="    sets: {}"), "unknown key sets (did you mean set?)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_route(faults: Faults, routes: str, error: str) -> None:
+    found = faults(thing=file(THREAD, routes))
+    assert any(error in f and f.startswith("mappings/thing.yaml: routes.") for f in found), found
+
+
+def test_every_error_is_reported_at_once(faults: Faults) -> None:
+    found = faults(
+        one=file("  a: { path: statuss }\n  b: { path: sentt }"),
+        two=file(THREAD, route("read", gives="{ nothing }"), head="resource: Comunication"),
+        three="fields: [",
+    )
+    assert {f.split(":")[0] for f in found} == {
+        "mappings/one.yaml",
+        "mappings/two.yaml",
+        "mappings/three.yaml",
+    }
+    assert sum(f.startswith("mappings/one.yaml") for f in found) == 2
+
+
+def test_an_element_that_the_profile_forbids(faults: Faults) -> None:
+    text = file(
+        "  body: { path: payload.content.ofType(string) }",
+        head="resource: Communication\nprofile: comm-thread",
+    )
+    assert "has no element 'payload'" in faults(thing=text)[0] or "payload" in faults(thing=text)[0]
+
+
+def test_an_unknown_profile(faults: Faults) -> None:
+    head = "resource: Communication\nprofile: comm-thred"
+    assert faults(thing=file(THREAD, head=head)) == [
+        "mappings/thing.yaml: profile: unknown profile comm-thred (did you mean comm-thread?)"
+    ]
+
+
+def test_two_routes_with_one_name(faults: Faults) -> None:
+    once = file(THREAD, route("read"))
+    assert any("is declared in mappings/one.yaml as well" in f for f in faults(one=once, two=once))
+
+
+def test_the_service_file_is_needed(loads: Loads, faults: Faults) -> None:
+    found = faults(_service="prefix: /v1\nlegacies: {}\n")
+    assert "mappings/_service.yaml: : unknown key legacies (did you mean legacy?)" in found
+    assert "mappings/_service.yaml: clientMutation: Field required" in found
+
+
+def test_an_unknown_route_is_named_with_the_nearest(mappings: Mappings) -> None:
+    with pytest.raises(KeyError, match=r"no route sendMesage \(did you mean sendMessage\?\)"):
+        mappings.route("sendMesage")
