@@ -10,7 +10,7 @@ from fhir_server import __version__
 from fhir_server.communication import OPERATIONS, RULES
 from fhir_server.declared import declared_root
 from fhir_server.definitions.facts import load_facts
-from fhir_server.definitions.loader import load_definitions
+from fhir_server.definitions.loader import DeclarationError, load_definitions
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
@@ -61,10 +61,19 @@ def build_core(settings: Settings) -> Core:
         [dict(value_set) for value_set in definitions.value_sets.values()],
         [dict(code_system) for code_system in definitions.code_systems.values()],
     )
-    return Core(definitions, mappings, store, _interactions(definitions, store, validator))
+    interactions = _interactions(definitions, mappings, store, validator)
+    return Core(definitions, mappings, store, interactions)
 
 
-def _interactions(definitions: Definitions, store: Store, validator: Validator) -> Interactions:
+def _interactions(
+    definitions: Definitions, mappings: Mappings, store: Store, validator: Validator
+) -> Interactions:
+    events = mappings.events
+    announced = {type_ for rule in RULES for type_ in rule.announces}
+    if not announced <= set(events):
+        raise DeclarationError(
+            f"mappings/: no file declares the event {t}" for t in announced - set(events)
+        )
     registry = Registry(definitions, RULES, OPERATIONS)
     pipeline = Pipeline(
         definitions,
@@ -76,6 +85,7 @@ def _interactions(definitions: Definitions, store: Store, validator: Validator) 
         store.history,
         store.indexer,
         store.committer,
+        lambda type_, resource: events[type_].data(resource),
     )
     return Interactions(
         pipeline,

@@ -14,6 +14,7 @@ class ExchangeRule:
     """Every Communication that no profile of ours covers."""
 
     profile = "Communication"
+    announces = ()
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """The patient, unless a system client writes."""

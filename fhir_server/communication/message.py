@@ -13,6 +13,8 @@ from fhir_server.problems import Problem, conflict, forbidden
 
 INHERITED = ("subject", "encounter")
 MUTABLE = frozenset({"status", "statusReason", "meta", "text", "note", "identifier"})
+SENT = "communication.message.sent"
+READ = "communication.message.read"
 MARK_READ = "mark-read"
 
 
@@ -20,6 +22,7 @@ class MessageRule:
     """The profile comm-message."""
 
     profile = "comm-message"
+    announces = (SENT, READ)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """The thread, which must stay open until the message is in."""
@@ -36,14 +39,10 @@ class MessageRule:
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """sent, or read by the caller."""
-        facts = {"message": draft.reference, "priority": draft.resource.get("priority", "routine")}
-        thread = thread_of(draft.resource)
-        if thread:
-            facts["thread"] = f"{thread.type}/{thread.id}"
         if draft.kind == "create":
-            yield Event("communication.message.sent", draft.reference, facts)
-        elif draft.operation == MARK_READ and ctx.user:
-            yield Event("communication.message.read", draft.reference, facts | {"by": ctx.user})
+            yield Event(SENT, draft)
+        elif draft.operation == MARK_READ:
+            yield Event(READ, draft)
 
     def _send(self, ctx: Context, message: Resource, snapshot: Snapshot) -> None:
         thread = _open_thread(message, snapshot)

@@ -18,6 +18,8 @@ from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapsho
 from fhir_server.problems import conflict, forbidden
 
 ARCHIVED = "completed"
+CREATED = "communication.thread.created"
+CLOSED = "communication.thread.archived"
 # What may change while a thread is open: who takes part, how it is called, whether it is open.
 MUTABLE = frozenset({"status", "statusReason", "topic", "recipient", "meta", "text", "identifier"})
 
@@ -26,6 +28,7 @@ class ThreadRule:
     """The profile comm-thread."""
 
     profile = "comm-thread"
+    announces = (CREATED, CLOSED)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """Participants and patient of a new thread."""
@@ -45,9 +48,9 @@ class ThreadRule:
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """created, and archived when the last state was another."""
         if draft.kind == "create":
-            yield Event("communication.thread.created", draft.reference, _facts(draft))
+            yield Event(CREATED, draft)
         elif draft.kind == "update" and _archives(draft):
-            yield Event("communication.thread.archived", draft.reference, _facts(draft))
+            yield Event(CLOSED, draft)
 
     def _open(self, ctx: Context, thread: Resource, snapshot: Snapshot) -> None:
         thread["sender"] = signed(ctx, thread)
@@ -85,7 +88,3 @@ def _with(recipients: list[Resource], sender: Resource) -> list[Resource]:
 def _archives(draft: Draft) -> bool:
     before = draft.base.resource.get("status") if draft.base else None
     return draft.resource.get("status") == ARCHIVED != before
-
-
-def _facts(draft: Draft) -> dict[str, str]:
-    return {"thread": draft.reference}

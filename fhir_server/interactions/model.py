@@ -98,18 +98,21 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, told to others after the commit: its `type`, the resource it is
-    about, and opaque data (ids and codes, never words of a patient)."""
+    """Something that happened to the resource of `draft`, told to others after the commit."""
 
     type: str
-    subject: str
-    data: Mapping[str, Any]
+    draft: Draft
+
+
+# The data that an event of that type tells of a resource: ids and codes, no words of a patient.
+Describe = Callable[[str, Resource], Mapping[str, Any]]
 
 
 class Rule(Protocol):
-    """What a profile means beyond its shape."""
+    """What a profile means beyond its shape; `announces` are the types of its events."""
 
     profile: str
+    announces: tuple[str, ...]
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """The resources that `complete` will look at."""

@@ -30,6 +30,7 @@ from fhir_server.fhir.instant import now_text
 from fhir_server.fhir.json import dumps, parse
 from fhir_server.interactions.model import (
     Answer,
+    Describe,
     Draft,
     Event,
     Idempotency,
@@ -100,6 +101,7 @@ class Pipeline:
     history: History
     indexer: Indexer
     committer: Committer
+    describe: Describe
 
     async def write(
         self,
@@ -156,7 +158,7 @@ class Pipeline:
             ctx,
             changes,
             _guards({**reads, **missing}, snapshot, changes),
-            [_outbox(ctx, event) for event in events],
+            [self._outbox(ctx, event) for event in events],
             _kept(ctx, this.idempotency, result),
         )
         await self._within(session, this, [d.reference for d in drafts if d.kind != "delete"])
@@ -250,6 +252,11 @@ class Pipeline:
         if draft.base and not draft.base.allowed:
             raise forbidden(f"{draft.reference} is not open to you")
 
+    def _outbox(self, ctx: Context, event: Event) -> OutboxEvent:
+        draft = event.draft
+        data = self.describe(event.type, draft.resource)
+        return OutboxEvent(new_id(), event.type, draft.reference, ctx.now, data)
+
     def _change(self, ctx: Context, draft: Draft, base: int) -> Change:
         version = base + 1
         if draft.kind == "delete":
@@ -317,7 +324,3 @@ def _kept(ctx: Context, idempotency: Idempotency | None, result: Result) -> Kept
         answer.headers,
         answer.body,
     )
-
-
-def _outbox(ctx: Context, event: Event) -> OutboxEvent:
-    return OutboxEvent(new_id(), event.type, event.subject, ctx.now, event.data)

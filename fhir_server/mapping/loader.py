@@ -14,6 +14,7 @@ from fhir_server.definitions.loader import DeclarationError, did_you_mean
 from fhir_server.definitions.model import Definitions
 from fhir_server.mapping.compiler import RouteCompiler
 from fhir_server.mapping.derived import DerivedCompiler, DerivedField
+from fhir_server.mapping.events import EventShape, compile_events
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field, FieldCompiler
 from fhir_server.mapping.model import FieldDeclaration, MappingDeclaration, ServiceDeclaration
@@ -35,6 +36,7 @@ class Concept:
     fields: Mapping[str, Field]
     derived: Mapping[str, DerivedField]
     routes: tuple[Route, ...]
+    events: Mapping[str, EventShape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,13 @@ class Mappings:
     @property
     def routes(self) -> tuple[Route, ...]:
         return tuple(route for file in self.files.values() for route in file.routes)
+
+    @property
+    def events(self) -> dict[str, EventShape]:
+        """The shape of each event type."""
+        return {
+            type_: shape for file in self.files.values() for type_, shape in file.events.items()
+        }
 
     def route(self, name: str) -> Route:
         """The route of that id; KeyError with the nearest one when there is none."""
@@ -98,8 +107,10 @@ class _Loader:
                 derived[name],
                 mutation,
             ).routes(self._faults(name, "routes"))
-            files[name] = Concept(name, file, fields[name], derived[name], tuple(routes))
+            events = compile_events(file.events, fields[name], self._faults(name, "events"))
+            files[name] = Concept(name, file, fields[name], derived[name], tuple(routes), events)
         self._check_unique(files.values())
+        self._check_events(files.values())
         if self._errors:
             raise DeclarationError(dict.fromkeys(self._errors))
         return Mappings(service, files)
@@ -152,6 +163,15 @@ class _Loader:
                         faults = self._faults(file.name, "routes")
                         faults.add(f"{name} is declared in {seen[name]} as well")
                     seen[name] = route.file
+
+    def _check_events(self, files: Iterable[Concept]) -> None:
+        known = {type_ for file in files for type_ in file.events}
+        for file in files:
+            for key, line in file.declared.routes.items():
+                for type_ in line.events:
+                    if type_ not in known:
+                        faults = self._faults(file.name, "routes").at(key, "events")
+                        faults.unknown("event", type_, known)
 
 
 def _report(error: Any, model: type[BaseModel], faults: Faults) -> None:

@@ -127,7 +127,8 @@ class RouteDeclaration(Declaration):
 class MappingDeclaration(Declaration):
     """A whole file: one v1 concept.
 
-    `completed` names the elements that rules of the domain set, so that no route need set them.
+    `completed` names the elements that rules of the domain set, so that no route need set them;
+    `events` the fields that each type of event tells.
     """
 
     resource: str
@@ -135,6 +136,7 @@ class MappingDeclaration(Declaration):
     completed: tuple[str, ...] = ()
     fields: dict[str, FieldDeclaration]
     routes: dict[str, RouteDeclaration] = {}
+    events: dict[str, list[str]] = {}
 
 
 class LegacyDeclaration(Declaration):
