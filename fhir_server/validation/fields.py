@@ -76,13 +76,7 @@ def _of_type(one: Property) -> dict[str, Field]:
         return {one.key: _primitives(one, _primitive(one)), "_" + one.key: _siblings(one)}
     if one.type == "Resource":
         return {one.key: _objects(one, _resource(one.key))}
-    inner = one.path if _has_children(one.node, one.path) else one.type
-    return {one.key: _objects(one, _complex(one, inner))}
-
-
-def _has_children(node: Node, path: str) -> bool:
-    elements = node.compiler.facts.structures[path.partition(".")[0]]["elements"]
-    return any(other.startswith(path + ".") for other in elements)
+    return {one.key: _objects(one, _complex(one, one.node.inner(one.path, one.type)))}
 
 
 def _primitive(one: Property) -> Item:

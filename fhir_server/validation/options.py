@@ -21,5 +21,10 @@ class Options:
     comments: bool = False
     claims: bool = True
 
+    @property
+    def texts(self) -> tuple[bool, bool, bool]:
+        """What is asked of the words themselves."""
+        return self.embedded_html, self.markdown_html, self.example_urls
+
 
 DEFAULT = Options()

@@ -38,7 +38,8 @@ class Run:
         self.options = options
         self.resource = self.root = resource
         self.resources = resources
-        self.special = options != DEFAULT
+        # Whether texts are to be read more closely than FHIR asks.
+        self.special = options.texts != DEFAULT.texts
         # Of a Bundle or Parameters: what a reference inside it can name.
         self.within: frozenset[str] | None = None
 

@@ -63,6 +63,11 @@ class Node:
         }
         return inherited | own
 
+    def inner(self, path: str, type_name: str) -> str:
+        """What to call the node of an element: its path where it has elements of its own."""
+        elements = self.compiler.facts.structures[path.partition(".")[0]]["elements"]
+        return path if any(other.startswith(path + ".") for other in elements) else type_name
+
     @cached_property
     def ancestry(self) -> tuple[str, ...]:
         """Its path and those of its base types."""

@@ -13,6 +13,7 @@ from fhir_server.fhir import json
 from fhir_server.problems import Issue, Problem
 from fhir_server.validation import bundle, extensions, profiles, references
 from fhir_server.validation.comments import without_comments
+from fhir_server.validation.declared import mistakes
 from fhir_server.validation.options import DEFAULT, Options
 from fhir_server.validation.place import Place, root
 from fhir_server.validation.run import Json, Run, TooMany
@@ -33,7 +34,12 @@ class Validator:
         self.resource_types = facts.resource_types
         self._compiler = Compiler(facts)
         terminology = Terminology(facts, value_sets, code_systems)
-        self.profiles = profiles.Profiles(self._compiler, profiles_, terminology)
+        self._declared = tuple(profiles_)
+        self.profiles = profiles.Profiles(self._compiler, self._declared, terminology)
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the declared profiles themselves, a line each."""
+        return list(mistakes(self._compiler, self._declared))
 
     def validate(
         self, resource: Json, profiles: Sequence[str] = (), options: Options = DEFAULT

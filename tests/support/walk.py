@@ -28,14 +28,14 @@ def spots(compiler: Compiler, resource: dict[str, Any]) -> list[Spot]:
 def _walk(compiler: Compiler, spot: Spot) -> Iterator[Spot]:
     yield spot
     for name, (path, facts) in spot.node.elements.items():
-        for key, label, type_name in _keys(name, path, facts, compiler):
+        for key, label, type_name in _keys(name, path, facts, spot.node):
             if key in spot.value and type_name not in TESTS:
                 for inner in _items(spot, key, label):
                     yield from _walk(compiler, _typed(compiler, inner, type_name))
 
 
 def _keys(
-    name: str, path: str, facts: dict[str, Any], compiler: Compiler
+    name: str, path: str, facts: dict[str, Any], node: Node
 ) -> Iterator[tuple[str, str, str]]:
     """(property, label, type) of each form of an element."""
     if "content" in facts:
@@ -45,9 +45,7 @@ def _keys(
         for type_name in facts["type"]:
             yield stem + title(type_name), f"{stem}.ofType({type_name})", type_name
     else:
-        elements = compiler.facts.structures[path.partition(".")[0]]["elements"]
-        inner = any(other.startswith(path + ".") for other in elements)
-        yield name, name, path if inner else facts["type"][0]
+        yield name, name, node.inner(path, facts["type"][0])
 
 
 def _items(spot: Spot, key: str, label: str) -> Iterator[Spot]:
