@@ -109,10 +109,15 @@ Describe = Callable[[str, Resource], Mapping[str, Any]]
 
 
 class Rule(Protocol):
-    """What a profile means beyond its shape; `announces` are the types of its events."""
+    """What a profile means beyond its shape."""
 
-    profile: str
-    announces: tuple[str, ...]
+    @property
+    def profile(self) -> str:
+        """The profile's short name, or a resource type for its base definition."""
+
+    @property
+    def announces(self) -> tuple[str, ...]:
+        """The types of its events."""
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """The resources that `complete` will look at."""
