@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -18,7 +19,7 @@ def serve(settings: Settings, *, demo: bool) -> None:
     """Serves until SIGINT or SIGTERM; with `demo`, loads the demo data first and greets."""
     # uvicorn raises the signal again after its own clean stop; this one unwinds the rest.
     signal.signal(signal.SIGTERM, _exit)
-    with migrated(settings) as ready:
+    with suppress(KeyboardInterrupt), migrated(settings) as ready:
         if demo:
             from fhir_server.demo import load
 
