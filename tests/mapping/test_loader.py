@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of faults reads best with one a line
 """A start shows every error of mappings/, each with file, key and the nearest name."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from fhir_server.mapping.loader import Mappings
-from tests.mapping.conftest import Loads
 
 Faults = Callable[..., list[str]]
 
@@ -143,7 +143,7 @@ def test_two_routes_with_one_name(faults: Faults) -> None:
     assert any("is declared in mappings/one.yaml as well" in f for f in faults(one=once, two=once))
 
 
-def test_the_service_file_is_needed(loads: Loads, faults: Faults) -> None:
+def test_the_service_file_is_needed(faults: Faults) -> None:
     found = faults(_service="prefix: /v1\nlegacies: {}\n")
     assert "mappings/_service.yaml: : unknown key legacies (did you mean legacy?)" in found
     assert "mappings/_service.yaml: clientMutation: Field required" in found
