@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/terminologies.html#required
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fhir_server.definitions.facts import Facts
@@ -16,10 +17,22 @@ Codes = frozenset[tuple[str, str]]
 Item = Callable[[Any, Place, Run], None]
 
 
-def codes(facts: Facts, element: Json) -> frozenset[str] | None:
-    """The codes that the element's binding allows; None when they cannot be listed."""
-    listed = facts.value_sets.get(element.get("binding", ""))
-    return None if listed is None else frozenset(code for _, code in listed)
+# What codes look like where the list of them is somebody else's.
+SHAPES: Mapping[str, re.Pattern[str]] = {
+    "http://hl7.org/fhir/ValueSet/all-languages": re.compile(
+        r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*", re.ASCII
+    ),
+    "http://hl7.org/fhir/ValueSet/currencies": re.compile(r"[A-Z]{3}", re.ASCII),
+}
+
+
+def code_test(facts: Facts, element: Json) -> Callable[[str], object] | None:
+    """Tells whether the element's binding allows a code; None when there is no telling."""
+    url = element.get("binding", "")
+    listed = facts.value_sets.get(url)
+    if listed is not None:
+        return frozenset(code for _, code in listed).__contains__
+    return SHAPES[url].fullmatch if url in SHAPES else None
 
 
 def codings(value: Any, type_name: str) -> Iterator[tuple[Any, Any]]:
@@ -45,3 +58,10 @@ def coded(listed: Codes, url: str, type_name: str) -> Item:
 def pair_in(listed: Codes, system: Any, code: Any) -> bool:
     texts = isinstance(code, str) and isinstance(system, str | None)
     return texts and (system, code) in listed
+
+
+def absolute_system(value: Json, at: Place, run: Run) -> None:
+    """The `system` of a Coding or Identifier must mean the same everywhere."""
+    system = value.get("system")
+    if isinstance(system, str) and ":" not in system:
+        run.error("value", "must be an absolute URI", (at, "system", None))

@@ -84,7 +84,7 @@ def _primitive(one: Property) -> Item:
     test = TESTS[type_name]
     code = "invalid" if type_name == "id" else "value"
     extra = texts.EXTRA.get(type_name)
-    codes = bindings.codes(one.node.compiler.facts, facts) if type_name == "code" else None
+    allowed = bindings.code_test(one.node.compiler.facts, facts) if type_name == "code" else None
     own_rules = rules.of_constraints(facts.get("constraint", ()))
 
     def check(value: Any, at: Place, run: Run) -> None:
@@ -92,7 +92,7 @@ def _primitive(one: Property) -> Item:
         if wrong is not None:
             run.error(code, f"{type_name} {wrong}", at)
             return
-        if codes is not None and value not in codes:
+        if allowed is not None and not allowed(value):
             run.error("code-invalid", f"The code is not in {facts['binding']}", at)
         if extra is not None and run.special:
             extra(value, at, run)
@@ -137,7 +137,12 @@ def _element_checks(one: Property, inner: str) -> Iterator[Item]:
         yield lambda value, at, run: rules.check(own, value, at, run)
 
 
-_BY_TYPE: Mapping[str, Item] = {"Attachment": texts.attachment, "Narrative": texts.narrative}
+_BY_TYPE: Mapping[str, Item] = {
+    "Attachment": texts.attachment,
+    "Coding": bindings.absolute_system,
+    "Identifier": bindings.absolute_system,
+    "Narrative": texts.narrative,
+}
 
 
 def _simple(value: Json, at: Place, run: Run) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fhir_server.fhir.reference import parse
 from fhir_server.validation import rules, values
 from fhir_server.validation.differential import Element, Limits, tree
 from fhir_server.validation.place import Place
-from fhir_server.validation.references import held
+from fhir_server.validation.references import target_type
 from fhir_server.validation.run import Json, Run
 from fhir_server.validation.slicing import Slicer
 from fhir_server.validation.structure import Compiler
@@ -111,9 +110,7 @@ class Profiles:
             run.error("structure", text, found[-1].place)
 
     def _check_type(self, element: Element, value: Value, run: Run) -> None:
-        limits = element.limits
-        if limits is None:
-            limits = element.limits = self._limits(element)
+        limits = element.limits or self.limits(element)
         actual = value.type or value.object.get("resourceType")
         if actual and actual not in limits.codes and "Resource" not in limits.codes:
             text = f"allows for the types {sorted(limits.codes)} but found type {actual}"
@@ -131,17 +128,20 @@ class Profiles:
         self._conform(url, value, trial)
         return not trial.failed
 
-    def _limits(self, element: Element) -> Limits:
+    def limits(self, element: Element) -> Limits:
         """What the element's types come to. An extension is checked by its url anyway."""
+        if element.limits is not None:
+            return element.limits
         types = element.types
         references = (t for t in types if t["code"] == "Reference")
         targets = {self._type_of(u) for t in references for u in t.get("targetProfile", ())}
         profiles = [(t["code"], u) for t in types for u in t.get("profile", ())]
-        return Limits(
+        element.limits = Limits(
             frozenset(t["code"] for t in types),
             frozenset() if "Resource" in targets else frozenset(targets),
             tuple(p for p in profiles if p[0] != "Extension"),
         )
+        return element.limits
 
     def _type_of(self, url: str) -> str:
         definition = self.definition(url.partition("|")[0])
@@ -168,21 +168,10 @@ class Profiles:
 
 
 def _check_target(targets: frozenset[str], value: Value, run: Run) -> None:
-    found = _target_type(value.object, run)
+    found = target_type(value.object, run)
     if found and found not in targets:
         text = f"refers to {found}; allowed are {', '.join(sorted(targets))}"
         run.error("structure", text, value.place)
-
-
-def _target_type(reference: Json, run: Run) -> str | None:
-    text, named = reference.get("reference"), reference.get("type")
-    if not isinstance(text, str):
-        return named if isinstance(named, str) else None
-    if text.startswith("#"):
-        return next(
-            (r.get("resourceType") for r in held(run.root) if r.get("id") == text[1:]), None
-        )
-    return parse(text).type
 
 
 def _trimmed(definition: Json) -> Json:

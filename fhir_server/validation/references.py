@@ -66,6 +66,18 @@ def held(resource: Json) -> Iterator[Json]:
             yield one
 
 
+def target_type(reference: Json, run: Run) -> str | None:
+    """The type of what a Reference refers to, where it tells."""
+    text, stated = reference.get("reference"), reference.get("type")
+    if not isinstance(text, str):
+        return stated if isinstance(stated, str) else None
+    if text.startswith("#"):
+        return next(
+            (r.get("resourceType") for r in held(run.root) if r.get("id") == text[1:]), None
+        )
+    return parse(text).type
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every text in `value`, however deep."""
     if type(value) is str:

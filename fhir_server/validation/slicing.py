@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fhir_server.validation import values
 from fhir_server.validation.differential import EXTENSIONS, Element
 from fhir_server.validation.place import Place
+from fhir_server.validation.references import target_type
 from fhir_server.validation.run import Run
 from fhir_server.validation.values import Value
 
@@ -48,10 +49,17 @@ class Slicer(NamedTuple):
     def _discriminate(self, kind: str, path: str, value: Value, part: Element) -> bool:
         if part.name in EXTENSIONS and path == "url":
             return part.url == value.object.get("url")
+        inside = path.removesuffix("resolve()").rstrip(".")
         declared: Element | None = part
         found = [value]
-        for step in [] if path == "$this" else _STEP.finditer(path):
+        for step in [] if inside in {"", "$this"} else _STEP.finditer(inside):
             declared, found = self._step(step, declared, found)
+        if inside != path:
+            return any(self._refers(declared, v) for v in found)
+        return self._agrees(kind, declared, found)
+
+    def _agrees(self, kind: str, declared: Element | None, found: list[Value]) -> bool:
+        """Whether what was found is what the slice declares there."""
         if kind == "exists":
             absent = declared is not None and declared.max == "0"
             return bool(found) != absent
@@ -73,10 +81,13 @@ class Slicer(NamedTuple):
             return _extension(declared, url), [v for v in reached if v.object.get("url") == url]
         if of_type:
             return declared, [v for v in found if _type(v) == of_type]
-        if step[0] == "resolve()":
-            return None, found
         below = self.profiles.below(declared, step[0]) if declared else None
         return below, [v for f in found for v in values.below(f, [step[0]])]
+
+    def _refers(self, declared: Element | None, value: Value) -> bool:
+        """Whether a reference is to a type that the slice's reference may be to."""
+        targets = self.profiles.limits(declared).targets if declared else ()
+        return target_type(value.object, self.run) in targets
 
     def _same(self, declared: Element, value: Value) -> bool:
         """Whether `value` is what the slice fixes."""

@@ -18,11 +18,13 @@ needs_package = pytest.mark.skipif(
 
 
 @needs_package
+@pytest.mark.slow
 def test_tables_are_what_the_official_package_gives() -> None:
     assert generate.main(["--check"]) == 0
 
 
 @needs_package
+@pytest.mark.slow
 def test_the_official_package_is_valid_but_for_its_own_mistakes() -> None:
     validator = Validator(load_facts())
     found: Counter[tuple[str, str]] = Counter()

@@ -281,6 +281,26 @@ def test_slices_by_existence(facts: Facts) -> None:
     assert found == [("required", "Patient.name[1].given")]
 
 
+def test_slices_by_the_type_referred_to(facts: Facts) -> None:
+    def slice_of(name: str, *types: str) -> Json:
+        targets = [CORE + type_name for type_name in types]
+        declared = [{"code": "Reference", "targetProfile": targets}]
+        return element(f"Patient.generalPractitioner:{name}", max="1", type=declared)
+
+    elements = (
+        element("Patient.generalPractitioner", slicing=slicing("type", "resolve()", "closed")),
+        slice_of("house", "Organization"),
+        slice_of("doctor", "Practitioner", "PractitionerRole"),
+    )
+    held = {"resourceType": "PractitionerRole", "id": "r", "active": True}
+    one, two = {"reference": "Organization/1"}, {"reference": "#r"}
+    good = patient(contained=[held], generalPractitioner=[one, two])
+    assert check(facts, good, *elements) == []
+    many = patient(generalPractitioner=[one, one])
+    place = "Patient.generalPractitioner[1]"
+    assert ("structure", place) in check(facts, many, *elements)
+
+
 EXTENSION = profile(
     element("Extension.url", fixedUri="http://test/ext"),
     element("Extension.value[x]", min=1, type=[{"code": "string"}]),
