@@ -34,6 +34,7 @@ async def read(service: Service, call: Call) -> Reply:
 async def vread(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#vread"""
     criteria = call.criteria("vread")
+    call.check_accept(dict(call.request.query()).get("_format"))
     stored = await service.interactions.vread(
         call.ctx, call.type, call.address(), call.version(), criteria=criteria
     )
@@ -43,6 +44,7 @@ async def vread(service: Service, call: Call) -> Reply:
 async def history(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#history"""
     criteria = call.criteria("history-instance")
+    call.check_accept(dict(call.request.query()).get("_format"))
     count, before = asked(call)
     page = await service.interactions.history(
         call.ctx, call.type, call.address(), before=before, limit=count, criteria=criteria

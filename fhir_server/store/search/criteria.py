@@ -58,8 +58,9 @@ def _tail(asking: Asking, value: str, hops: int) -> linked.Tail:
 def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
     code, _, modifier = name.partition(":")
     checked(name, text)
-    if code == "_id" and not modifier:
-        return equal.identity(asking, _values(asking, code, text))
+    if code == "_id" and modifier in {"", "not"}:
+        found = equal.identity(asking, _values(asking, code, text))
+        return negated(found) if modifier else found
     parameter = _LAST_UPDATED if code == "_lastUpdated" else asking.parameter(resource_type, code)
     if modifier == "missing":
         return _missing(asking, parameter, text)
@@ -70,6 +71,8 @@ def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
     return read(asking, resource_type, parameter, modifier, values) if values else NOTHING
 
 
+# No resource lacks these.
+ALWAYS = frozenset({"_id", "_lastUpdated"})
 _LAST_UPDATED = SearchParameter("_lastUpdated", "date", "Resource.meta.lastUpdated", single=True)
 
 
@@ -86,7 +89,7 @@ def _values(asking: Asking, code: str, text: str) -> list[str]:
 def _missing(asking: Asking, parameter: SearchParameter, text: str) -> Node:
     if text not in {"true", "false"}:
         bad_value(parameter.code, ":missing is true or false")
-    if parameter.code == "_lastUpdated":
+    if parameter.code in ALWAYS:
         return negated(NOTHING) if text == "false" else NOTHING
     present = keys([present_key(asking.tenant, parameter.code)])
     return present if text == "false" else negated(present)

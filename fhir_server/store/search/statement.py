@@ -14,11 +14,14 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     Subquery,
     Text,
     and_,
     any_,
+    bindparam,
+    cast,
     func,
     literal_column,
     select,
@@ -140,7 +143,7 @@ class _Statement:
         if shape.limit is not None:
             return literal_column(str(int(shape.limit)))
         # Bound by name, for it is not one of the conditions' values.
-        return literal_column("%(page_limit)s::int")
+        return cast(bindparam("page_limit"), Integer)
 
     def _parts(self, shape: SearchShape) -> list[Select[Any]]:
         """The disjoint selections whose union is the search, each in order."""
