@@ -30,6 +30,7 @@ from fhir_server.http.auth import mint
 from fhir_server.settings import Settings
 from fhir_server.store import embedded
 from fhir_server.store.migrations import migrate
+from tests.support.clinic import Clinic
 from tests.support.server import listening
 from tests.support.shared import Shared
 
@@ -52,6 +53,7 @@ MODULES = ("engage.messaging",)
 NewDatabase = Callable[[], str]
 Token = Callable[..., str]
 Login = Callable[..., httpx.Client]
+NewClinic = Callable[[], Clinic]
 
 
 @pytest.fixture(scope="session")
@@ -178,6 +180,19 @@ def login(server_url: str, token: Token) -> Iterator[Login]:
             return open_clients.enter_context(client)
 
         yield sign_in
+
+
+@pytest.fixture(scope="module")
+def new_clinic(server_url: str, token: Token) -> Iterator[NewClinic]:
+    """Makes a tenant with a directory, whose people are signed in."""
+    with httpx.Client(base_url=server_url) as http:
+        yield lambda: Clinic(http, token)
+
+
+@pytest.fixture
+def clinic(new_clinic: NewClinic) -> Clinic:
+    """A tenant of this test's own."""
+    return new_clinic()
 
 
 def database_of(url: str, name: str) -> str:
