@@ -135,7 +135,7 @@ class Builder:
             return _compare(kind, prefix, columns, bound, unit)
         arrays = [self.binds.take(ARRAY(of)) for of in types]
         names = [f"b{n}" for n in range(len(types))]
-        wanted = func.unnest(*arrays).table_valued(*names)
+        wanted = func.unnest(*arrays).table_valued(*names).render_derived()
         met = _compare(kind, prefix, columns, [wanted.c[name] for name in names], unit)
         return exists(select(true()).select_from(wanted).where(met))
 
