@@ -33,7 +33,7 @@ async def make(issuer: Issuer, tmp_path: Path) -> AsyncIterator[Make]:
             "data_dir": tmp_path,
             "oidc_issuer": issuer.url,
             "oidc_audience": AUDIENCE,
-            "oidc_timeout": 0.5,
+            "oidc_timeout": 2.0,
         }
         settings = AuthSettings(**(fields | changes))
         made.append(Authenticator(settings, clock) if clock else Authenticator(settings))
