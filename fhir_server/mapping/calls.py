@@ -1,8 +1,7 @@
 """Carries out a v1 route: its one FHIR interaction, and the answer in v1's words.
 
-A list that requires something of the resource it belongs to (`requires`) asks for it in the same
-search, as a chain; only an empty first page is looked at twice, to tell a thread without messages
-from one that is not there or not the caller's.
+A list that requires something of the resource it belongs to (`requires`) looks at that first: an
+empty page would not tell a thread without messages from one that is not there or not the caller's.
 
 The client's id of a change (`mutation`) outlives its idempotency keys, which a device makes anew
 for every attempt: where it is given, it is the key.
@@ -18,7 +17,7 @@ from typing import Any
 import orjson
 
 from fhir_server.context import Context
-from fhir_server.interactions import Answer, Idempotency, Interactions, Result
+from fhir_server.interactions import Answer, Idempotency, Interactions, Resource, Result
 from fhir_server.mapping.answer import CURSOR, ITEMS
 from fhir_server.mapping.inputs import Inputs
 from fhir_server.mapping.query import Criteria
@@ -87,10 +86,22 @@ async def _create(interactions: Interactions, route: Route, call: Call, inputs: 
 
 
 async def _read(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
-    stored = await interactions.read(
-        call.ctx, route.resource, _id(route, inputs), criteria=_pairs(route.requires, inputs)
-    )
-    return _given(route, call, orjson.loads(stored.body))
+    return _given(route, call, await _addressed(interactions, route, call, inputs))
+
+
+async def _addressed(
+    interactions: Interactions, route: Route, call: Call, inputs: Inputs
+) -> Resource:
+    """What the path names; 404 where it is of another kind, 403 where `requires` is not met."""
+    criteria = _pairs(route.requires, inputs)
+    stored = await interactions.read(call.ctx, route.owner, _id(route, inputs), criteria=criteria)
+    return _of_kind(route, orjson.loads(stored.body))
+
+
+def _of_kind(route: Route, resource: Resource) -> Resource:
+    if route.kind and route.kind not in resource["meta"].get("profile", ()):
+        raise not_found(route.noun)
+    return resource
 
 
 async def _patch(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
@@ -98,7 +109,7 @@ async def _patch(interactions: Interactions, route: Route, call: Call, inputs: I
         call.ctx,
         route.resource,
         _id(route, inputs),
-        lambda current: route.write(copied(current), inputs),
+        lambda current: route.write(copied(_of_kind(route, current)), inputs),
         idempotency=_idempotency(route, call),
         criteria=_pairs(route.requires, inputs),
     )
@@ -124,17 +135,14 @@ async def _search(interactions: Interactions, route: Route, call: Call, inputs: 
     if route.query is None:
         raise TypeError(f"{route.id} is no search")
     params, cursor = route.query.params(call.asked, inputs)
+    if route.requires:
+        await _addressed(interactions, route, call, inputs)
     page = await interactions.search(
         call.ctx,
         route.resource,
         [*params, *([("_cursor", cursor)] if cursor else ())],
         derived=route.answered.asks,
-        required=[(f"{route.link}.{name}", value(inputs)) for name, value in route.requires],
     )
-    if route.requires and not page.matches and not cursor:
-        await interactions.read(
-            call.ctx, route.owner, _id(route, inputs), criteria=_pairs(route.requires, inputs)
-        )
     rows = page.derived or [()] * len(page.matches)
     read = route.answered.read
     items = [
@@ -153,7 +161,7 @@ def _answer(route: Route, call: Call, result: Result) -> Answer:
     return _given(route, call, found or {})
 
 
-def _given(route: Route, call: Call, resource: dict[str, Any]) -> Answer:
+def _given(route: Route, call: Call, resource: Resource) -> Answer:
     given = route.answered.read(resource, (), call.path)
     return Answer(route.answered.status, orjson.dumps(given))
 

@@ -39,7 +39,14 @@ class RouteCompiler:
     compiler: FieldCompiler
     fields: Mapping[str, Field]
     derived: Mapping[str, DerivedField]
+    kinds: Mapping[tuple[str, str], str]
     mutation: Field | None
+
+    @property
+    def profile(self) -> str | None:
+        """The url of the file's profile."""
+        name = self.declared.profile
+        return self.definitions.profile(name).url if name else None
 
     def routes(self, faults: Faults) -> list[Route]:
         """Every route of the file, as far as they can be compiled."""
@@ -56,7 +63,7 @@ class RouteCompiler:
         segments = self._segments(template, faults)
         resource = self._resource(line, segments, faults)
         names = SearchNames(self.definitions.types)
-        query = QueryCompiler(resource, self.fields, tuple(segments), names)
+        query = QueryCompiler(resource, self.fields, tuple(segments), names, self.profile)
         body = self._body(line, faults)
         self._check_required(line, body, faults)
         answers = AnswerCompiler(self.fields, self.derived, tuple(segments))
@@ -73,7 +80,7 @@ class RouteCompiler:
             segments=segments,
             addressed=addressed,
             owner=owner,
-            link=self._link(line, addressed, owner, faults),
+            kind=self._kind(segments, addressed, owner),
             body=body,
             query=self._query(line, query, faults),
             writes=tuple(self._writes(line, body, tuple(segments), faults)),
@@ -113,17 +120,10 @@ class RouteCompiler:
             faults.at("does").unknown(f"operation of {resource}:", line.operation, known)
         return resource
 
-    def _link(
-        self, line: RouteDeclaration, addressed: str | None, owner: str, faults: Faults
-    ) -> str:
-        """How a search gets from its matches to the resource that must meet `requires`."""
-        if line.interaction != "search" or not line.requires:
-            return ""
-        links = [name for name, value in line.always.items() if value == f"$path.{addressed}"]
-        if not links:
-            faults.at("requires").add("`always` has no parameter that leads to the path's resource")
-            return ""
-        return f"{links[0]}:{owner}"
+    def _kind(self, segments: Mapping[str, Field], addressed: str | None, owner: str) -> str | None:
+        """The profile of what the path names, by the prefix of its ids."""
+        prefix = segments[addressed].declared.prefix if addressed else None
+        return self.kinds.get((owner, prefix or ""))
 
     def _type_of(self, segments: Mapping[str, Field], name: str | None) -> str:
         """The type that a path parameter names."""

@@ -94,6 +94,7 @@ class _Loader:
         }
         if service is None:
             raise DeclarationError(self._errors)
+        kinds = self._kinds(declared.values())
         files = {}
         for name, file in declared.items():
             mutation = self._mutation(service, compilers[name], file)
@@ -105,6 +106,7 @@ class _Loader:
                 compilers[name],
                 fields[name],
                 derived[name],
+                kinds,
                 mutation,
             ).routes(self._faults(name, "routes"))
             events = compile_events(file.events, fields[name], self._faults(name, "events"))
@@ -143,6 +145,16 @@ class _Loader:
             else:
                 faults.at("profile").unknown("profile", file.profile, profiles)
         return FieldCompiler(file.resource, shapes, self._definitions.code_maps)
+
+    def _kinds(self, files: Iterable[MappingDeclaration]) -> dict[tuple[str, str], str]:
+        """Type and prefix of ids → profile, as far as files have both."""
+        urls = {p.name: p.url for p in self._definitions.profiles.values()}
+        return {
+            (file.resource, line.prefix or ""): urls[file.profile]
+            for file in files
+            for line in file.fields.values()
+            if line.path == "id" and file.profile in urls
+        }
 
     def _mutation(
         self, service: ServiceDeclaration, compiler: FieldCompiler, file: MappingDeclaration

@@ -71,21 +71,25 @@ def _once(asked: Pairs, known: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class QueryCompiler:
-    """Compiles the `always`, `filters` and `page` of one list route."""
+    """Compiles the `always`, `filters` and `page` of one list route; `$profile` is its file's."""
 
     resource: str
     fields: Mapping[str, Field]
     paths: Sequence[str]
     searches: SearchNames
+    profile: str | None = None
 
     def criteria(self, declared: Mapping[str, str], faults: Faults) -> Criteria:
         """Search criteria with words in them."""
         self.searches.check(self.resource, declared.items(), faults)
         compiled = (
-            (name, supply(value, self.paths, (), faults.at(name)))
+            (name, supply(self._word(value), self.paths, (), faults.at(name)))
             for name, value in declared.items()
         )
         return tuple((name, value) for name, value in compiled if value)
+
+    def _word(self, value: str) -> str:
+        return self.profile if value == "$profile" and self.profile else value
 
     def filters(
         self, declared: Mapping[str, FilterDeclaration], faults: Faults

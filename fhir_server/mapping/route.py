@@ -26,8 +26,7 @@ class Route:
     (Parameters for an operation); `addressed` the path parameter that names one resource.
 
     `segments` are the path parameters' fields in order. `requires` are criteria that the addressed
-    resource, of type `owner`, must meet; a search reaches it from its matches by `link`
-    (`part-of:Communication`).
+    resource must meet; it is of type `owner` and of the profile `kind`.
     """
 
     method: str
@@ -39,7 +38,7 @@ class Route:
     segments: Mapping[str, Field]
     addressed: str | None
     owner: str
-    link: str
+    kind: str | None
     body: Body | None
     query: Query | None
     writes: tuple[Write, ...]

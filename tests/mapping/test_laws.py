@@ -28,10 +28,13 @@ FILES = {
     name: {n: f for n, f in file.fields.items() if f.steps} for name, file in MAPPINGS.files.items()
 }
 POINTERS = {"reference", "url"}
+OLDEST = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 IDS = st.text("aZ9-.", min_size=1, max_size=9)
 
 
-def values(schema: Mapping[str, Any], key: str | None = None) -> st.SearchStrategy[Any]:
+def values(  # noqa: PLR0911 - one return for each kind of schema
+    schema: Mapping[str, Any], key: str | None = None
+) -> st.SearchStrategy[Any]:
     """The v1 values that a field's own JSON Schema describes."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
@@ -40,9 +43,7 @@ def values(schema: Mapping[str, Any], key: str | None = None) -> st.SearchStrate
         return st.builds(str.__add__, st.sampled_from(prefixes), IDS)
     match schema["type"], schema.get("format"):
         case "string", "date-time":
-            return st.datetimes(timezones=st.just(UTC), min_value=datetime(1900, 1, 1)).map(
-                now_text
-            )
+            return st.datetimes(timezones=st.just(UTC), min_value=OLDEST).map(now_text)
         case "string", _:
             return st.text(min_size=1, max_size=9).filter(lambda text: not text.isspace())
         case "boolean", _:

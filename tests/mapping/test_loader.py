@@ -100,7 +100,6 @@ def test_a_wrong_field(faults: Faults, field: str, error: str) -> None:
         (route("create", key="POST /things", gives="{ threadId }"), "nothing sets Communication.status, which is required"),
         (route("operation mark-red", key="POST /things/{threadId}"), "does: unknown operation of Communication: mark-red (did you mean mark-read?)"),
         (route("search", gives="{ items: [threadId] }"), "gives.200: a list gives { items: [names], nextCursor }"),
-        (route("search", more="    requires: { participant: $caller }", gives="{ items: [threadId], nextCursor }"), "requires: `always` has no parameter that leads to the path's resource"),
         (route("read", more="    sets: {}"), "unknown key sets (did you mean set?)"),
     ],
 )  # fmt: skip

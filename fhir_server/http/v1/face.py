@@ -50,7 +50,9 @@ class V1Face:
 
     def _find(self, parts: list[str]) -> tuple[dict[str, str], Endpoint] | None:
         for pattern, free in self._patterns.get(len(parts), {}).items():
-            if all(word is None or word == part for word, part in zip(pattern, parts, strict=True)):
+            if all(
+                part == word if word else part for word, part in zip(pattern, parts, strict=True)
+            ):
                 names, endpoint = self._endpoints[pattern]
                 return dict(zip(names, (parts[at] for at in free), strict=True)), endpoint
         return None
