@@ -6,9 +6,11 @@ https://hl7.org/fhir/R4/bundle.html, https://hl7.org/fhir/R4/narrative.html#link
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
+from fhir_server.fhir.reference import parse
+from fhir_server.validation import document
+from fhir_server.validation.objects import objects
 from fhir_server.validation.place import Place
 from fhir_server.validation.run import Json, Run
 
@@ -16,21 +18,33 @@ NARRATIVE_LINK = "http://hl7.org/fhir/StructureDefinition/narrativeLink"
 _ID = re.compile(r"""\sid\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-def objects(owner: Json, name: str) -> Iterator[tuple[int, Json]]:
-    """The objects in a list property, each with its index."""
-    listed = owner.get(name)
-    for index, one in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(one, dict):
-            yield index, one
-
-
 def check(bundle: Json, at: Place, run: Run) -> None:
     _check_links(bundle, at, run)
-    for _, entry in objects(bundle, "entry"):
+    for index, entry in objects(bundle, "entry"):
         resource = entry.get("resource")
-        for _, extension in objects(resource, "extension") if isinstance(resource, dict) else ():
+        held = resource if isinstance(resource, dict) else {}
+        _check_full_url(entry.get("fullUrl"), held, (at, "entry", index), run)
+        for _, extension in objects(held, "extension"):
             if extension.get("url") == NARRATIVE_LINK:
                 _check_narrative_link(extension, bundle, at, run)
+    if bundle.get("type") == "document":
+        document.check(bundle, at, run)
+
+
+def _check_full_url(url: Any, resource: Json, at: Place, run: Run) -> None:
+    """It is absolute, and does not contradict the type and id of the resource."""
+    if not isinstance(url, str):
+        return
+    place = (at, "fullUrl", None)
+    if ":" not in url:
+        run.error("invalid", "The fullUrl must be an absolute URL", place)
+        return
+    named = parse(url)
+    type_name, id_ = resource.get("resourceType"), resource.get("id")
+    if named.type in run.resources.resource_types and type_name not in (None, named.type):
+        run.error("invalid", f"The fullUrl names a {named.type}, the entry has another", place)
+    elif named.id and id_ not in (None, named.id):
+        run.error("invalid", "The fullUrl does not end with the id of the resource", place)
 
 
 def _check_links(bundle: Json, at: Place, run: Run) -> None:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/references.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from fhir_server.fhir.reference import parse
 from fhir_server.validation.place import Place
 from fhir_server.validation.run import Json, Run
 
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?[\w.:-]+=[^&=?]*(?:&[\w.:-]+=[^&=?]*)*", re.ASCII)
 Item = Callable[[Any, Place, Run], None]
 
 
@@ -27,6 +29,8 @@ def reference(targets: frozenset[str]) -> Item:
             _check_fragment(text, targets, at, run)
         elif text.partition("/")[0] not in targets:
             _check_type(parse(text).type, targets, at, run)
+            if "?" in text and "://" not in text and not _CONDITIONAL.fullmatch(text):
+                run.error("invalid", "is neither a reference nor a conditional one", at)
         if run.within is not None:
             _check_within(text, at, run)
 

@@ -6,7 +6,9 @@ https://hl7.org/fhir/R4/security.html#narrative
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
+from hashlib import sha1
 
 from fhir_server.validation import xhtml
 from fhir_server.validation.place import Place
@@ -53,14 +55,25 @@ EXTRA: Mapping[str, Callable[[str, Place, Run], None]] = {
 
 
 def attachment(value: Json, at: Place, run: Run) -> None:
-    """`size` must be what `data` holds."""
-    data, size = value.get("data"), value.get("size")
-    if isinstance(data, str) and type(size) is int:
-        packed = "".join(data.split())
-        actual = len(packed) * 3 // 4 - packed[-2:].count("=")
-        if actual != size:
-            text = f"Stated Attachment Size {size} does not match actual attachment size {actual}"
-            run.error("structure", text, at)
+    """`size` and `hash` must be those of what `data` holds."""
+    data, size, stated = value.get("data"), value.get("size"), value.get("hash")
+    if not isinstance(data, str) or (size is None and stated is None):
+        return
+    try:
+        content = a2b_base64(data)
+    except ValueError:
+        return
+    actual = len(content)
+    if type(size) is int and size != actual:
+        text = f"Stated Attachment Size {size} does not match actual attachment size {actual}"
+        run.error("structure", text, at)
+    if isinstance(stated, str) and stated != _sha1(content):
+        run.error("structure", "The hash of the data did not match the data", at)
+
+
+def _sha1(content: bytes) -> str:
+    """As R4 has it: a checksum against damage, no protection against forgery."""
+    return b2a_base64(sha1(content, usedforsecurity=False).digest(), newline=False).decode()
 
 
 def narrative(value: Json, at: Place, run: Run) -> None:
