@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import LiteralString
@@ -22,6 +22,7 @@ import pytest
 from hypothesis import settings
 from psycopg import sql
 
+from fhir_server.app import Core, build_core
 from fhir_server.declared import declared_root
 from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.loader import load_definitions
@@ -193,6 +194,15 @@ def new_clinic(server_url: str, token: Token) -> Iterator[NewClinic]:
 def clinic(new_clinic: NewClinic) -> Clinic:
     """A tenant of this test's own."""
     return new_clinic()
+
+
+@pytest.fixture
+async def core(settings_of_tests: Settings) -> AsyncIterator[Core]:
+    """The server without HTTP, on the same database, connected."""
+    core = build_core(settings_of_tests)
+    await core.store.sessions.open()
+    yield core
+    await core.store.sessions.close()
 
 
 def database_of(url: str, name: str) -> str:
