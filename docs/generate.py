@@ -20,7 +20,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from fhir_server.cli import parser
+from fhir_server.cli import declarations, parser
 from fhir_server.problems import V1_CODES
 from fhir_server.settings import Settings
 
@@ -179,7 +179,59 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page, "errors.md": errors_page}
+def v1_page() -> str:
+    """Every v1 route and event, with what the mapping files say of them."""
+    _, mappings = declarations()
+    routes = [
+        (
+            f"`{route.method} {route.template}`",
+            f"`{route.id}`",
+            route.declared.summary,
+            f"`{route.declared.scope}`",
+            f"{route.declared.does} {route.resource}",
+            ", ".join(f"`{event}`" for event in route.declared.events),
+        )
+        for route in mappings.routes
+    ]
+    events = [
+        (f"`{name}`", ", ".join(f"`{field}`" for field, _ in shape.getters))
+        for name, shape in sorted(mappings.events.items())
+    ]
+    prefixes = ", ".join(f"`{prefix}`" for prefix in mappings.service.legacy)
+    return (
+        f"# Routes and events of the v1 API\n\n{NOTICE}Below `{mappings.service.prefix}`; the old"
+        f" prefixes {prefixes} answer the same until their sunset. `fhir-server explain` tells more"
+        " of each, `/openapi.json` all of it.\n\n## Routes\n\n"
+        + table(("route", "id", "what it does", "scope", "interaction", "events"), routes)
+        + "\n## Events\n\n"
+        + table(("type", "data"), events)
+    )
+
+
+def fhir_page() -> str:
+    """Every resource type with its interactions, operations and search parameters."""
+    definitions, _ = declarations()
+    rows = [
+        (
+            name,
+            ", ".join(sorted(served.interactions)),
+            ", ".join(f"`${operation}`" for operation in sorted(served.operations)),
+            ", ".join(f"`{code}`" for code in sorted(served.search)),
+        )
+        for name, served in sorted(definitions.types.items())
+    ]
+    return f"# Resource types of the FHIR API\n\n{NOTICE}Below `/fhir/R4`.\n\n" + table(
+        ("type", "interactions", "operations", "search parameters"), rows
+    )
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "v1.md": v1_page,
+    "fhir.md": fhir_page,
+}
 
 
 def stale() -> list[str]:

@@ -27,7 +27,7 @@ R4 = Path(__file__).parent / "r4"
 def token(sub: str, role: str, scope: str) -> str:
     """What an identity provider would give; here the local development key signs it."""
     who = ["--tenant", "demo", "--sub", sub, "--role", role, "--scope", scope]
-    command = [sys.executable, "-m", "fhir_server", "token", *who, "--module", "engage.messaging"]
+    command = [sys.executable, "-m", "fhir_server", "token", *who]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

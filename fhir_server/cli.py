@@ -110,7 +110,7 @@ def demo(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def check(_: Settings, __: argparse.Namespace) -> None:
-    definitions, mappings = _declarations()
+    definitions, mappings = declarations()
     counts = (
         f"{len(definitions.types)} resource types",
         f"{len(definitions.profiles)} profiles",
@@ -122,11 +122,12 @@ def check(_: Settings, __: argparse.Namespace) -> None:
 def explain(_: Settings, asked: argparse.Namespace) -> None:
     from fhir_server.mapping.explain import explain
 
-    definitions, mappings = _declarations()
+    definitions, mappings = declarations()
     print(explain(mappings, definitions, asked.route))
 
 
-def _declarations() -> tuple[Definitions, Mappings]:
+def declarations() -> tuple[Definitions, Mappings]:
+    """All that the declared folders say; every error in them at once."""
     from fhir_server.declared import declared_root
     from fhir_server.definitions.facts import load_facts
     from fhir_server.definitions.loader import load_definitions

@@ -17,12 +17,8 @@ from fhir_server.http.auth import mint
 from fhir_server.problems import Problem
 from fhir_server.settings import Settings
 
-MODULES: Final = ("engage.messaging", "engage.notifications", "engage.virtual-care")
-LICENSES: Final[Mapping[str, tuple[str, ...]]] = {
-    "demo": MODULES,
-    "demo-north": MODULES,
-    "demo-plain": (),
-}
+TENANTS: Final = ("demo", "demo-north", "demo-plain")
+UNLICENSED: Final = "demo-plain"
 SCOPE: Final = "messaging:read messaging:write messaging:escalate user/*.cruds"
 WORKDAY: Final = 12 * 3600
 
@@ -32,13 +28,14 @@ async def load(settings: Settings) -> None:
     core = build_core(settings)
     await core.store.sessions.open()
     try:
-        for tenant, modules in LICENSES.items():
-            await _load_tenant(core, tenant, modules)
+        for tenant in TENANTS:
+            await _load_tenant(core, tenant)
     finally:
         await core.store.sessions.close()
 
 
-async def _load_tenant(core: Core, tenant: str, modules: tuple[str, ...]) -> None:
+async def _load_tenant(core: Core, tenant: str) -> None:
+    modules = () if tenant == UNLICENSED else core.mappings.service.modules
     ctx = Context(tenant, "fhir-server-demo", roles=frozenset({"SERVICE"}), face="job")
     async with core.store.sessions.session(ctx) as session:
         await core.store.tenants.license(session, tenant, modules)
@@ -71,7 +68,6 @@ def greeting(settings: Settings, address: str) -> str:
         sub="usr_amina",
         roles=["DOCTOR"],
         scope=SCOPE,
-        modules=MODULES,
         ttl=WORKDAY,
     )
     search = f"{address}/fhir/R4/Communication?patient=Patient/zahra&_sort=-sent"
