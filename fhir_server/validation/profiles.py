@@ -111,7 +111,7 @@ class Profiles:
 
     def _check_type(self, element: Element, value: Value, run: Run) -> None:
         limits = element.limits or self.limits(element)
-        actual = value.type or value.object.get("resourceType")
+        actual = value.kind
         if actual and actual not in limits.codes and "Resource" not in limits.codes:
             text = f"allows for the types {sorted(limits.codes)} but found type {actual}"
             run.error("structure", text, value.place)

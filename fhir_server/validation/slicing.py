@@ -66,7 +66,7 @@ class Slicer(NamedTuple):
         if declared is None:
             return True
         if kind == "type":
-            return any(_type(v) in {t["code"] for t in declared.types} for v in found)
+            return any(v.kind in {t["code"] for t in declared.types} for v in found)
         if kind == "profile":
             return any(self.profiles.conforms(declared, v, self.run) for v in found)
         return any(self._same(declared, v) for v in found)
@@ -80,7 +80,7 @@ class Slicer(NamedTuple):
             reached = [v for f in found for v in values.below(f, ["extension"])]
             return _extension(declared, url), [v for v in reached if v.object.get("url") == url]
         if of_type:
-            return declared, [v for v in found if _type(v) == of_type]
+            return declared, [v for v in found if v.kind == of_type]
         below = self.profiles.below(declared, step[0]) if declared else None
         return below, [v for f in found for v in values.below(f, [step[0]])]
 
@@ -105,7 +105,3 @@ def _extension(declared: Element | None, url: str) -> Element | None:
     below = declared.children.get("extension") if declared else None
     slices = below.slices.values() if below else ()
     return next((s for s in slices if s.url == url), None)
-
-
-def _type(value: Value) -> str | None:
-    return value.type or value.object.get("resourceType")

@@ -22,6 +22,14 @@ class Value(NamedTuple):
     type: str | None
 
     @property
+    def kind(self) -> str | None:
+        """The type of a choice, or that of a resource; None where the definition tells."""
+        if self.type:
+            return self.type
+        named = self.object.get("resourceType")
+        return named if isinstance(named, str) else None
+
+    @property
     def object(self) -> Json:
         """What has children: the value itself, or what stands beside a primitive."""
         if type(self.value) is dict:

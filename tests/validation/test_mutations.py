@@ -7,13 +7,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.definitions.facts import SERVED_TYPES, load_facts
+from fhir_server.definitions.facts import load_facts
 from fhir_server.problems import Issue
 from fhir_server.validation import Validator
-from fhir_server.validation.primitives import TESTS
 from fhir_server.validation.structure import Compiler
 from tests.support.official import examples, needs_shared
 from tests.support.walk import Spot, spots
@@ -122,46 +121,3 @@ def test_day_that_is_not_in_the_calendar_is_refused(
     if types[0] in {"date", "dateTime", "instant"}:
         spot.value[name] = "2024-02-30" + ("T10:00:00Z" if types[0] != "date" else "")
         assert refused_at(resource, f"{spot.path}.{name}")
-
-
-# Objects that look like resources: the names are right, the values are anything.
-NAMES = sorted({name for t in SERVED_TYPES for name in COMPILER.node(t).fields} | {"x", "_x", ""})
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-SCALARS |= st.sampled_from(["#", "#a", "Patient/1", "2024-02-30", "http://a.b/c", "_", *NAMES])
-JUNK = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from([*NAMES, "url", "valueString", "reference"]), inner)
-        | st.fixed_dictionaries({"resourceType": st.sampled_from(SERVED_TYPES), "id": inner})
-    ),
-    max_leaves=24,
-)
-
-
-@given(st.sampled_from([*SERVED_TYPES, "zzz", ""]), st.data())
-@settings(max_examples=300)
-def test_no_object_makes_the_validator_fail(name: str, data: st.DataObject) -> None:
-    known = sorted(COMPILER.node(name).fields) if name in SERVED_TYPES else ["id"]
-    resource = data.draw(st.dictionaries(st.sampled_from(known), JUNK, max_size=6))
-    resource["resourceType"] = name
-    assert isinstance(VALIDATOR.validate(resource, ["http://nowhere/profile"]), list)
-
-
-def test_nesting_without_end_is_an_issue_not_a_crash() -> None:
-    part: dict[str, Any] = {"name": "x", "valueString": "y"}
-    for _ in range(3000):
-        part = {"name": "x", "part": [part]}
-    found = errors({"resourceType": "Parameters", "parameter": [part]})
-    assert [issue.code for issue in found] == ["too-costly"]
-
-
-def test_every_primitive_has_a_test() -> None:
-    used = {
-        type_name
-        for structure in FACTS.structures.values()
-        for element in structure["elements"].values()
-        for type_name in element.get("type", ())
-        if type_name[0].islower()
-    }
-    assert used <= set(TESTS)
