@@ -15,6 +15,7 @@ from fhir_server.problems import Issue, Problem
 REQUIRED: Final = "required"
 OPTIONAL: Final = "optional"
 SHOWN_NAME: Final = 64
+MOST_ISSUES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,11 @@ class Body:
     defaults: Mapping[str, Any]
 
     def parse(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """FHIR values by field; Problem 400 naming every field that is wrong."""
+        """FHIR values by field; Problem 400 naming every field that is wrong, within reason."""
         found, issues = dict(self.defaults), list[Issue]()
         for name, value in document.items():
+            if len(issues) >= MOST_ISSUES:
+                break
             taken = self.taken.get(name)
             if taken is None:
                 near = did_you_mean(name[:SHOWN_NAME], self.taken)

@@ -79,10 +79,11 @@ def _reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
 
 async def _create(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
     resource = route.write({"resourceType": route.written}, inputs)
+    rendering = _Rendering(route, call)
     result = await interactions.create(
-        call.ctx, route.resource, resource, idempotency=_idempotency(route, call)
+        call.ctx, route.resource, resource, idempotency=rendering.idempotency()
     )
-    return _answer(route, call, result)
+    return rendering.answer(result)
 
 
 async def _read(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
@@ -105,30 +106,32 @@ def _of_kind(route: Route, resource: Resource) -> Resource:
 
 
 async def _patch(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    rendering = _Rendering(route, call)
     result = await interactions.patch(
         call.ctx,
         route.resource,
         _id(route, inputs),
         lambda current: route.write(copied(_of_kind(route, current)), inputs),
-        idempotency=_idempotency(route, call),
+        idempotency=rendering.idempotency(),
         criteria=_pairs(route.requires, inputs),
     )
-    return _answer(route, call, result)
+    return rendering.answer(result)
 
 
 async def _operation(
     interactions: Interactions, route: Route, call: Call, inputs: Inputs
 ) -> Answer:
+    rendering = _Rendering(route, call)
     result = await interactions.operation(
         call.ctx,
         route.declared.operation,
         route.resource,
         _id(route, inputs),
         route.write({"resourceType": route.written}, inputs),
-        idempotency=_idempotency(route, call),
+        idempotency=rendering.idempotency(),
         criteria=_pairs(route.requires, inputs),
     )
-    return _answer(route, call, result)
+    return rendering.answer(result)
 
 
 async def _search(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
@@ -153,24 +156,34 @@ async def _search(interactions: Interactions, route: Route, call: Call, inputs: 
     return Answer(route.answered.status, orjson.dumps({ITEMS: items, **more}))
 
 
-def _answer(route: Route, call: Call, result: Result) -> Answer:
-    if result.replay is not None:
-        kept = result.replay
-        return Answer(kept.status, kept.body, {**kept.headers, **REPLAYED})
-    found = result.resource if result.parameters is None else result.parameters
-    return _given(route, call, found or {})
-
-
 def _given(route: Route, call: Call, resource: Resource) -> Answer:
     given = route.answered.read(resource, (), call.path)
     return Answer(route.answered.status, orjson.dumps(given))
 
 
-def _idempotency(route: Route, call: Call) -> Idempotency | None:
-    key = f"mutation {call.mutation}" if call.mutation else call.key
-    if key is None:
-        return None
-    return Idempotency(key, fingerprint(route, call), lambda result: _answer(route, call, result))
+@dataclass(slots=True)
+class _Rendering:
+    """The answer to a write: made before the commit where a key keeps it, after it otherwise."""
+
+    route: Route
+    call: Call
+    made: Answer | None = None
+
+    def idempotency(self) -> Idempotency | None:
+        call = self.call
+        key = f"mutation {call.mutation}" if call.mutation else call.key
+        return Idempotency(key, fingerprint(self.route, call), self.render) if key else None
+
+    def render(self, result: Result) -> Answer:
+        found = result.resource if result.parameters is None else result.parameters
+        self.made = _given(self.route, self.call, found or {})
+        return self.made
+
+    def answer(self, result: Result) -> Answer:
+        kept = result.replay
+        if kept is not None:
+            return Answer(kept.status, kept.body, {**kept.headers, **REPLAYED})
+        return self.made or self.render(result)
 
 
 def fingerprint(route: Route, call: Call) -> str:
