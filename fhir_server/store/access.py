@@ -89,11 +89,9 @@ class Access:
     def _build_read(self, resource_type: str, shape: Shape) -> str:
         build = Builder(self._tables, Binds())
         row = build.row(resource_type)
-        allowed = build.where(shape, row).label("allowed")
+        allowed = build.holds(shape, row).label("allowed")
         columns = row.c.version, row.c.updated, row.c.body
-        return sql_text(
-            select(*columns, allowed).where(row.c.id == bindparam("id", type_=Text()))
-        )
+        return sql_text(select(*columns, allowed).where(row.c.id == bindparam("id", type_=Text())))
 
     def _check(self) -> None:
         """Compiles every rule once; ValueError names each that is wrong."""

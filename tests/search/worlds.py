@@ -246,3 +246,22 @@ QUESTIONS = st.one_of(
     st.tuples(st.just("Patient"), st.lists(PATIENT, min_size=1, max_size=3)),
     st.tuples(st.just("Encounter"), st.lists(ENCOUNTER, min_size=1, max_size=3)),
 )
+
+
+@st.composite
+def access_worlds(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Patients, some restricted or missing; care teams; communications among them."""
+    found: list[dict[str, Any]] = []
+    security = st.sampled_from([[], [], [{"system": RESTRICTED, "code": "R"}], [{"code": "V"}]])
+    for patient in draw(st.sets(st.sampled_from(PATIENTS))):
+        meta = {"security": draw(security)}
+        found.append({"resourceType": "Patient", "id": patient.partition("/")[2], "meta": meta})
+    teams = st.tuples(st.sampled_from(PATIENTS), st.lists(st.sampled_from(PEOPLE), min_size=1))
+    for n, (subject, people) in enumerate(draw(st.lists(teams, max_size=2))):
+        found.append({
+            "resourceType": "CareTeam", "id": f"t{n}", "subject": {"reference": subject},
+            "participant": [{"member": {"reference": person}} for person in people],
+        })  # fmt: skip
+    for n, communication in enumerate(draw(st.lists(communications(), max_size=6))):
+        found.append({**communication, "id": f"c{n}"})
+    return found

@@ -86,6 +86,10 @@ class Builder:
         """The condition that `shape` is on `row`."""
         return _BUILD[shape[0]](self, shape, row)
 
+    def holds(self, shape: Shape, row: Row) -> Condition:
+        """The same as a value: true or false, never null."""
+        return self.where(shape, row).is_(true())
+
     def _all(self, shapes: tuple[Shape, ...], row: Row) -> list[Condition]:
         return [self.where(shape, row) for shape in shapes]
 
