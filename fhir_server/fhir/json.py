@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from functools import partial
 from typing import Any, Self
 
@@ -117,8 +118,8 @@ def _object(doubts: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return found
     doubts.append("repeated key")
     repeated = _Repeated(found)
-    keys = [key for key, _ in pairs]
-    repeated.key = next(key for key in keys if keys.count(key) > 1)
+    times = Counter(key for key, _ in pairs)
+    repeated.key = next(key for key, count in times.items() if count > 1)
     return repeated
 
 

@@ -186,5 +186,6 @@ class Interactions:
     ) -> Result:
         """Runs $name on Type/id; the result's `parameters` are its out Parameters."""
         operation = self.pipeline.registry.operation(type, name)
+        self.pipeline.check(parameters)
         plan = Invoke(ctx, operation, id, parameters)
         return await self.pipeline.write(ctx, plan, idempotency, criteria)

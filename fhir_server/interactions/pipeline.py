@@ -129,6 +129,10 @@ class Pipeline:
                     return await self._attempt(session, attempt, lock=True)
         raise conflict("the resource is being changed by others at the same time; try again")
 
+    def check(self, resource: Resource) -> None:
+        """Refuses with 422 what R4 does not allow."""
+        _refuse(self.validator.validate(resource, ()))
+
     def _reads(self, ctx: Context, plan: Plan, previews: Iterable[Draft]) -> dict[Ref, Read]:
         reads = {read.ref: read for read in plan.reads()}
         for draft in previews:
