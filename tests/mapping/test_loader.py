@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from fhir_server.mapping.loader import Mappings
+from fhir_server.mapping.model import Declaration
 
 Faults = Callable[..., list[str]]
 
@@ -151,3 +153,13 @@ def test_the_service_file_is_needed(faults: Faults) -> None:
 def test_an_unknown_route_is_named_with_the_nearest(mappings: Mappings) -> None:
     with pytest.raises(KeyError, match=r"no route sendMesage \(did you mean sendMessage\?\)"):
         mappings.route("sendMesage")
+
+
+def test_every_key_of_the_language_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/mapping.md").read_text()
+    keys = {
+        field.alias or name
+        for declaration in Declaration.__subclasses__()
+        for name, field in declaration.model_fields.items()
+    }
+    assert {key for key in keys if f"`{key}`" not in page} == set()
