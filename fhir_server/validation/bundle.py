@@ -67,10 +67,9 @@ def _check_narrative_link(extension: Json, bundle: Json, at: Place, run: Run) ->
     entries = [e for _, e in objects(bundle, "entry") if e.get("fullUrl") == url]
     found = sum(_ids(entry).count(fragment) for entry in entries)
     if url and not found:
-        run.error("not-found", f"Can't find '{url}' in the bundle ({fragment})", at)
+        run.error("not-found", "A narrative link names nothing in the bundle", at)
     elif found > 1:
-        text = f"Found {found} matches for fragment {fragment} in resource '{url}' in the bundle"
-        run.error("invalid", text, at)
+        run.error("invalid", f"A narrative link names {found} elements in the bundle", at)
 
 
 def _ids(value: Any) -> list[str]:

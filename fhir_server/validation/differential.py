@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from fhir_server.validation import rules
@@ -35,7 +36,7 @@ class Element:
     name: str
     url: str = ""
     min: int = 0
-    max: str | None = None
+    max: float = inf
     types: Sequence[Json] = ()
     fixed: tuple[Any] | None = None
     pattern: tuple[Any] | None = None
@@ -106,7 +107,8 @@ def _implied(name: str) -> tuple[tuple[str, str], ...]:
 
 def _fill(element: Element, declared: Json) -> None:
     element.min = declared.get("min", element.min)
-    element.max = declared.get("max", element.max)
+    if "max" in declared:
+        element.max = inf if declared["max"] == "*" else int(declared["max"])
     element.types = declared.get("type", element.types)
     for key, value in declared.items():
         if key.startswith("fixed"):

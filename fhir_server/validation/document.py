@@ -45,8 +45,8 @@ def _check_found(text: str, entries: list[Json], at: Place, run: Run) -> None:
     base = str(entries[0].get("fullUrl")).partition("/Composition/")[0]
     found = sum(_is(text, base, entry) for entry in entries)
     if found != 1:
-        what = "Can't find" if not found else f"Found {found} matches for"
-        run.error("invalid", f"{what} '{text[:200]}' in the bundle", at)
+        what = "no entry" if not found else f"{found} entries"
+        run.error("invalid", f"The bundle has {what} of this reference", at)
 
 
 def _is(text: str, base: str, entry: Json) -> bool:

@@ -5,14 +5,14 @@ https://hl7.org/fhir/R4/profiling.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fhir_server.validation import rules, values
 from fhir_server.validation.differential import Element, Limits, tree
 from fhir_server.validation.place import Place
 from fhir_server.validation.references import target_type
 from fhir_server.validation.run import Json, Run
-from fhir_server.validation.slicing import Slicer
+from fhir_server.validation.slicing import Slicer, check_count
 from fhir_server.validation.structure import Compiler
 from fhir_server.validation.terminology import Terminology
 from fhir_server.validation.values import Value
@@ -89,25 +89,14 @@ class Profiles:
 
     def _check_child(self, child: Element, owner: Value, run: Run) -> None:
         found = values.read(owner.object, child.name, owner.place)
-        place = (owner.place, child.name.removesuffix("[x]"), None)
-        self.check_count(child, found, child.name, place, run)
+        if not child.min <= len(found) <= child.max:
+            check_count(child, found, child.name, _beneath(owner, child), run)
         for value in found:
             self.check_value(child, value, run)
         if child.slices:
-            left = Slicer(self, run).check(child, found, place)
+            left = Slicer(self, run).check(child, found, _beneath(owner, child))
             for value in left if child.closed else ():
                 run.error("structure", f"{child.name} matches no slice", value.place)
-
-    def check_count(
-        self, element: Element, found: Sequence[Value], name: str, at: Place, run: Run
-    ) -> None:
-        """Cardinality; `at` is where the element would be if it is missing."""
-        if len(found) < element.min:
-            text = f"{name}: minimum required = {element.min}, but only found {len(found)}"
-            run.error("required", text, at)
-        if element.max not in (None, "*") and len(found) > int(element.max or 0):
-            text = f"{name}: max allowed = {element.max}, but found {len(found)}"
-            run.error("structure", text, found[-1].place)
 
     def _check_type(self, element: Element, value: Value, run: Run) -> None:
         limits = element.limits or self.limits(element)
@@ -165,6 +154,10 @@ class Profiles:
         urls = [url for t in element.types for url in t.get("profile", ())]
         found = (tree.at([name]) for url in urls if (tree := self.find(url)))
         return next((f for f in found if f), None)
+
+
+def _beneath(owner: Value, child: Element) -> Place:
+    return (owner.place, child.name.removesuffix("[x]"), None)
 
 
 def _check_target(targets: frozenset[str], value: Value, run: Run) -> None:

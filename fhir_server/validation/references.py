@@ -59,7 +59,7 @@ def _check_fragment(fragment: str, targets: frozenset[str], at: Place, run: Run)
 def _check_within(text: str, at: Place, run: Run) -> None:
     target = parse(text).local
     if target and run.within is not None and target not in run.within:
-        run.error("structure", f"Unable to resolve resource with reference '{target}'", at)
+        run.error("structure", "Unable to resolve the resource that it refers to", at)
 
 
 def held(resource: Json) -> Iterator[Json]:

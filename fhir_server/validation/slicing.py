@@ -34,7 +34,7 @@ class Slicer(NamedTuple):
         for name, part in element.slices.items():
             mine = [v for v in left if self.belongs(v, part, element.discriminators)]
             left = [v for v in left if v not in mine]
-            self.profiles.check_count(part, mine, f"{element.name}:{name}", at, self.run)
+            check_count(part, mine, f"{element.name}:{name}", at, self.run)
             for value in mine:
                 self.profiles.check_value(part, value, self.run)
         return left
@@ -61,7 +61,7 @@ class Slicer(NamedTuple):
     def _agrees(self, kind: str, declared: Element | None, found: list[Value]) -> bool:
         """Whether what was found is what the slice declares there."""
         if kind == "exists":
-            absent = declared is not None and declared.max == "0"
+            absent = declared is not None and declared.max == 0
             return bool(found) != absent
         if declared is None:
             return True
@@ -98,6 +98,17 @@ class Slicer(NamedTuple):
         if declared.value_set:
             return self.profiles.terminology.has(declared.value_set, value.value) is not False
         return self.profiles.conforms(declared, value, self.run)
+
+
+def check_count(element: Element, found: Sequence[Value], name: str, at: Place, run: Run) -> None:
+    """Cardinality; `at` is where the element would be if it is missing."""
+    count = len(found)
+    if count < element.min:
+        text = f"{name}: minimum required = {element.min}, but only found {count}"
+        run.error("required", text, at)
+    if count > element.max:
+        text = f"{name}: max allowed = {element.max}, but found {count}"
+        run.error("structure", text, found[-1].place)
 
 
 def _extension(declared: Element | None, url: str) -> Element | None:
