@@ -49,7 +49,9 @@ class Committer:
         events: Sequence[OutboxEvent],
         answer: KeptAnswer | None,
     ) -> list[tuple[str, Args]]:
-        # What belongs to all changes together is written with the first of them.
+        # One order of locks for everyone, the loader's. What belongs to all changes together is
+        # written with the first of them.
+        changes = sorted(changes, key=lambda change: (change.stored.type, change.stored.id))
         if not changes:
             return [self._writer.answer_only(ctx.tenant, ctx.now, answer)] if answer else []
         first, *others = changes

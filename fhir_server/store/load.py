@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import Select, Text, any_, bindparam, cast, null, select, true, union_all
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from fhir_server.context import Context
 from fhir_server.store.access import Access
+from fhir_server.store.commit import OvertakenError
 from fhir_server.store.search.node import Shape
 from fhir_server.store.search.predicates import Binds, Builder
 from fhir_server.store.session import Row, Session
@@ -88,7 +90,11 @@ class Loader:
         args |= {f"ids{n}": ids for n, ids in enumerate(wanted.values())}
         args |= {"caller": ctx.subject, "key": key}
         shape = tuple((name, node.shape) for name, node in rights)
-        return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
+        try:
+            return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
+        except DeadlockDetected as error:
+            # Rows that a rule asks for late are locked late, out of the common order.
+            raise OvertakenError from error
 
     def _compile(
         self,
