@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.definitions.model import Definitions
 from fhir_server.mapping.answer import AnswerCompiler
-from fhir_server.mapping.body import Body, compile_body
+from fhir_server.mapping.body import OPTIONAL, Body, compile_body
 from fhir_server.mapping.codec import Refused
 from fhir_server.mapping.derived import DerivedField
 from fhir_server.mapping.faults import Faults
@@ -33,7 +33,6 @@ class RouteCompiler:
     """Everything the routes of one file may name."""
 
     file: str
-    declared: MappingDeclaration
     service: ServiceDeclaration
     definitions: Definitions
     compiler: FieldCompiler
@@ -43,10 +42,9 @@ class RouteCompiler:
     mutation: Field | None
 
     @property
-    def profile(self) -> str | None:
-        """The url of the file's profile."""
-        name = self.declared.profile
-        return self.definitions.profile(name).url if name else None
+    def declared(self) -> MappingDeclaration:
+        """The file."""
+        return self.compiler.declared
 
     def routes(self, faults: Faults) -> list[Route]:
         """Every route of the file, as far as they can be compiled."""
@@ -63,7 +61,7 @@ class RouteCompiler:
         segments = self._segments(template, faults)
         resource = self._resource(line, segments, faults)
         names = SearchNames(self.definitions.types)
-        query = QueryCompiler(resource, self.fields, tuple(segments), names, self.profile)
+        query = QueryCompiler(resource, self.fields, tuple(segments), names, self.compiler.profile)
         body = self._body(line, faults)
         self._check_required(line, body, faults)
         answers = AnswerCompiler(self.fields, self.derived, tuple(segments))
@@ -203,7 +201,7 @@ class RouteCompiler:
         """A create must set what the profile requires, unless a rule of the domain does."""
         if line.interaction != "create" or body is None:
             return
-        sure = {t.field.element for t in body.taken.values() if t.declared != "optional"}
+        sure = {t.field.element for t in body.taken.values() if t.declared != OPTIONAL}
         given = {self.fields[n].element if n in self.fields else n for n in line.set}
         known = sure | given | set(self.declared.completed)
         for name in self.compiler.shapes.required(self.declared.resource):

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fhir_server.definitions.model import Definitions, SearchParameter, ServedType
+from fhir_server.mapping.body import OPTIONAL, REQUIRED
 from fhir_server.mapping.derived import DerivedField
 from fhir_server.mapping.field import Field
 from fhir_server.mapping.loader import Concept, Mappings
 from fhir_server.mapping.route import Route
 
+WORDS = (REQUIRED, OPTIONAL)
 _OF_TYPE = re.compile(r"\.ofType\(\w+\)")
 
 
@@ -18,7 +20,14 @@ def explain(mappings: Mappings, definitions: Definitions, name: str) -> str:
     """The text for one route; KeyError with the nearest id when there is none."""
     route = mappings.route(name)
     file = next(file for file in mappings.files.values() if route in file.routes)
-    return "\n".join([*_head(mappings, route), *_checks(route), *_fields(file, definitions, route)])
+    return "\n".join(
+        [
+            *_head(mappings, route),
+            *_checks(route),
+            *_events(mappings, route),
+            *_fields(file, definitions, route),
+        ]
+    )
 
 
 def _head(mappings: Mappings, route: Route) -> Iterator[str]:
@@ -40,12 +49,18 @@ def _checks(route: Route) -> Iterator[str]:
     for name, one in line.filters.items():
         asks = one.search or {word: criteria or "everything" for word, criteria in _cases(one.when)}
         yield f"  ?{name}: " + ", ".join(f"{key} → {value}" for key, value in asks.items())
+    for name, taken in line.takes.items():
+        yield f"  takes {name}: {taken if taken in WORDS else f'default {taken}'}"
     for name, value in line.set.items():
         yield f"  sets {name} = {value}"
     for status in line.gives:
         yield f"  answers {status}: {', '.join(route.answered.names)}"
-    if line.events:
-        yield f"  events: {', '.join(line.events)}"
+
+
+def _events(mappings: Mappings, route: Route) -> Iterator[str]:
+    for name in route.declared.events:
+        told = ", ".join(mappings.events[name].schema["properties"])
+        yield f"  event {name}: {told}"
 
 
 def _cases(when: dict[str, dict[str, str]] | None) -> Iterator[tuple[str, str]]:

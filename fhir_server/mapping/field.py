@@ -11,7 +11,7 @@ from fhir_server.definitions.model import CodeMap
 from fhir_server.mapping import codec as codecs
 from fhir_server.mapping.codec import Codec, Refused
 from fhir_server.mapping.faults import Faults
-from fhir_server.mapping.model import FieldDeclaration
+from fhir_server.mapping.model import FieldDeclaration, MappingDeclaration
 from fhir_server.mapping.optics import POINTERS, Optic, each, group, leaf, pick, prop
 from fhir_server.mapping.path import PathError, Step, parse_path
 from fhir_server.mapping.shapes import Shapes
@@ -51,16 +51,20 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class FieldCompiler:
-    """Compiles the lines of one file; what is wrong goes to `faults`."""
+    """Compiles the lines of one file; what is wrong goes to `faults`.
 
-    resource: str
+    `shapes` are those of the file's profile, whose url is `profile`.
+    """
+
+    declared: MappingDeclaration
     shapes: Shapes
     code_maps: Mapping[str, CodeMap]
+    profile: str | None
 
     def fields(self, declared: Mapping[str, FieldDeclaration], faults: Faults) -> dict[str, Field]:
         """Every field that is not derived."""
         compiled = (
-            self._field(name, line, self.resource, faults.at(name))
+            self._field(name, line, self.declared.resource, faults.at(name))
             for name, line in declared.items()
             if not line.derived
         )

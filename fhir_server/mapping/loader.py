@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from fhir_server.definitions.loader import DeclarationError, did_you_mean
-from fhir_server.definitions.model import Definitions
+from fhir_server.definitions.model import Definitions, Profile
 from fhir_server.mapping.compiler import RouteCompiler
 from fhir_server.mapping.derived import DerivedCompiler, DerivedField
 from fhir_server.mapping.events import EventShape, compile_events
@@ -79,9 +79,7 @@ class _Loader:
 
     def load(self) -> Mappings:
         service = self._read(self._folder / SERVICE, ServiceDeclaration)
-        paths = sorted(p for p in self._folder.glob("*.yaml") if p.name != SERVICE)
-        found = {path.stem: self._read(path, MappingDeclaration) for path in paths}
-        declared = {name: file for name, file in found.items() if file is not None}
+        declared = self._declared()
         compilers = {name: self._compiler(name, file) for name, file in declared.items()}
         fields = {
             name: compilers[name].fields(file.fields, self._faults(name, "fields"))
@@ -95,27 +93,44 @@ class _Loader:
         if service is None:
             raise DeclarationError(self._errors)
         kinds = self._kinds(declared.values())
-        files = {}
-        for name, file in declared.items():
-            mutation = self._mutation(service, compilers[name], file)
-            routes = RouteCompiler(
-                f"mappings/{name}.yaml",
-                file,
-                service,
-                self._definitions,
-                compilers[name],
-                fields[name],
-                derived[name],
-                kinds,
-                mutation,
-            ).routes(self._faults(name, "routes"))
-            events = compile_events(file.events, fields[name], self._faults(name, "events"))
-            files[name] = Concept(name, file, fields[name], derived[name], tuple(routes), events)
+        files = {
+            name: self._concept(service, kinds, name, compiler, fields[name], derived[name])
+            for name, compiler in compilers.items()
+        }
         self._check_unique(files.values())
         self._check_events(files.values())
         if self._errors:
             raise DeclarationError(dict.fromkeys(self._errors))
         return Mappings(service, files)
+
+    def _declared(self) -> dict[str, MappingDeclaration]:
+        paths = sorted(p for p in self._folder.glob("*.yaml") if p.name != SERVICE)
+        found = {path.stem: self._read(path, MappingDeclaration) for path in paths}
+        return {name: file for name, file in found.items() if file is not None}
+
+    def _concept(
+        self,
+        service: ServiceDeclaration,
+        kinds: Mapping[tuple[str, str], str],
+        name: str,
+        compiler: FieldCompiler,
+        fields: Mapping[str, Field],
+        derived: Mapping[str, DerivedField],
+    ) -> Concept:
+        declared = compiler.declared
+        mutation = self._mutation(service, compiler)
+        routes = RouteCompiler(
+            f"mappings/{name}.yaml",
+            service,
+            self._definitions,
+            compiler,
+            fields,
+            derived,
+            kinds,
+            mutation,
+        ).routes(self._faults(name, "routes"))
+        events = compile_events(declared.events, fields, self._faults(name, "events"))
+        return Concept(name, declared, fields, derived, tuple(routes), events)
 
     def _faults(self, name: str, key: str = "") -> Faults:
         return Faults(f"mappings/{name}.yaml", key, self._errors)
@@ -138,13 +153,22 @@ class _Loader:
         shapes, faults = self._shapes, self._faults(name)
         if file.resource not in shapes.structures:
             faults.at("resource").unknown("type", file.resource, shapes.structures)
-        if file.profile is not None:
-            profiles = {p.name: p for p in self._definitions.profiles.values()}
-            if file.profile in profiles:
-                shapes = shapes.of(profiles[file.profile].resource)
-            else:
-                faults.at("profile").unknown("profile", file.profile, profiles)
-        return FieldCompiler(file.resource, shapes, self._definitions.code_maps)
+        profile = self._profile(file, faults.at("profile"))
+        if profile is not None:
+            shapes = shapes.of(profile.resource)
+        url = profile.url if profile else None
+        return FieldCompiler(file, shapes, self._definitions.code_maps, url)
+
+    def _profile(self, file: MappingDeclaration, faults: Faults) -> Profile | None:
+        if file.profile is None:
+            return None
+        known = {p.name: p for p in self._definitions.profiles.values()}
+        found = known.get(file.profile)
+        if found is None:
+            faults.unknown("profile", file.profile, known)
+        elif found.type != file.resource:
+            faults.add(f"{file.profile} is a profile of {found.type}, not of {file.resource}")
+        return found
 
     def _kinds(self, files: Iterable[MappingDeclaration]) -> dict[tuple[str, str], str]:
         """Type and prefix of ids → profile, as far as files have both."""
@@ -156,10 +180,9 @@ class _Loader:
             if line.path == "id" and file.profile in urls
         }
 
-    def _mutation(
-        self, service: ServiceDeclaration, compiler: FieldCompiler, file: MappingDeclaration
-    ) -> Field | None:
-        if not any(route.interaction == "create" for route in file.routes.values()):
+    def _mutation(self, service: ServiceDeclaration, compiler: FieldCompiler) -> Field | None:
+        routes = compiler.declared.routes.values()
+        if not any(route.interaction == "create" for route in routes):
             return None
         path = f"identifier.where(system='{service.client_mutation}').value"
         line = FieldDeclaration(path=path, each="identifier")

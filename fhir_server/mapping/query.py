@@ -15,6 +15,9 @@ from fhir_server.mapping.model import FilterDeclaration, PageDeclaration
 from fhir_server.mapping.searches import SearchNames
 from fhir_server.problems import invalid
 
+# Digits of a limit that are looked at; Python refuses to read very long numbers.
+LONGEST = 9
+
 Pairs = Sequence[tuple[str, str]]
 Criteria = tuple[tuple[str, Supply], ...]
 
@@ -51,9 +54,10 @@ class Query:
     def _limit(self, text: str | None) -> int:
         if text is None:
             return self.page.limit
-        if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= self.page.max):
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST else 0
+        if not 0 < number <= self.page.max:
             raise invalid(f"limit must be a number from 1 to {self.page.max}", "limit")
-        return int(text)
+        return number
 
 
 def _once(asked: Pairs, known: Sequence[str]) -> dict[str, str]:

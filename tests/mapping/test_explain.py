@@ -14,7 +14,7 @@ def test_a_route_from_field_to_table_and_events(
     assert "POST /v1/communication/threads/{threadId}/messages" in text
     assert "one FHIR interaction: create Communication" in text
     assert "scope messaging:write, licence engage.messaging" in text
-    assert "events: communication.message.sent" in text
+    assert "event communication.message.sent: messageId, threadId" in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines()[-8:]}
     assert rows["threadId"] == ["partOf.reference", "part-of", "p_part_of", "communication"]
     assert rows["urgency"] == ["priority", "priority", "keys", "communication"]

@@ -139,6 +139,28 @@ def test_an_unknown_profile(faults: Faults) -> None:
     ]
 
 
+def test_a_profile_of_another_type(faults: Faults) -> None:
+    head = "resource: Encounter\nprofile: comm-thread"
+    found = faults(thing=file("  threadId: { path: id, prefix: thr_ }", head=head))
+    error = "comm-thread is a profile of Communication, not of Encounter"
+    assert found == [f"mappings/thing.yaml: profile: {error}"]
+
+
+def test_an_unknown_event_and_an_unknown_field_of_one(faults: Faults) -> None:
+    told = "events: { thing.made: [threadid] }"
+    text = file(THREAD, route("read", more="    events: [thing.mad]")) + told
+    found = faults(thing=text)
+    assert [f.rpartition(": ")[2] for f in found] == [
+        "unknown field threadid (did you mean threadId?)",
+        "unknown event thing.mad (did you mean thing.made?)",
+    ]
+
+
+def test_an_unknown_profile_with_routes(faults: Faults) -> None:
+    head = "resource: Communication\nprofile: comm-thred"
+    assert len(faults(thing=file(THREAD, route("read"), head=head))) == 1
+
+
 def test_two_routes_with_one_name(faults: Faults) -> None:
     once = file(THREAD, route("read"))
     assert any("is declared in mappings/one.yaml as well" in f for f in faults(one=once, two=once))

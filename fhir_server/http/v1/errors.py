@@ -10,7 +10,8 @@ from fhir_server.http.wire import Reply
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem
 
-CONTENT = {"content-type": "application/json"}
+# Answers hold patient data: no cache on the way may keep them.
+CONTENT = {"content-type": "application/json", "cache-control": "no-store"}
 # v1 does not tell what was deleted from what never was, nor a stale version from other conflicts.
 STATUSES: Mapping[int, int] = {410: 404, 412: 409}
 

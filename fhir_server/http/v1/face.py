@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.http.v1.endpoint import Endpoint, Service
 from fhir_server.http.v1.errors import refused
 from fhir_server.http.v1.legacy import succession
-from fhir_server.http.wire import send_reply
+from fhir_server.http.wire import segments, send_reply
 from fhir_server.mapping.loader import Mappings
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem
@@ -26,7 +26,7 @@ class V1Face:
     """All routes of the mappings under `prefix`."""
 
     def __init__(self, mappings: Mappings, prefix: str, service: Service) -> None:
-        self._start = len(prefix) + 1
+        self._prefix = prefix
         self._patterns: dict[int, dict[Pattern, tuple[int, ...]]] = defaultdict(dict)
         self._endpoints: dict[Pattern, tuple[tuple[str, ...], Endpoint]] = {}
         old = succession(mappings.service, prefix)
@@ -40,7 +40,7 @@ class V1Face:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers every request below the prefix; 404 in the envelope where nothing is."""
-        parts = scope["path"][self._start :].split("/")
+        parts = segments(scope, self._prefix)
         found = self._find(parts)
         if found is None:
             await send_reply(send, refused(Problem(404, "not-found", "there is nothing here")))

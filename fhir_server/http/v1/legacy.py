@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
+from urllib.parse import quote
 
 from fhir_server.mapping.model import ServiceDeclaration
 
@@ -26,7 +27,8 @@ def succession(service: ServiceDeclaration, prefix: str) -> Succession | None:
     }
 
     def headers(path: str) -> Mapping[str, str]:
-        successor = service.prefix + path.removeprefix(prefix)
+        # The path came decoded: written as it is, it could end the header and begin another.
+        successor = service.prefix + quote(path.removeprefix(prefix))
         return {**dates, "link": f'<{successor}>; rel="successor-version"'}
 
     return headers

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fhir_server.http.v1.request import KEY, MUTATION
+from fhir_server.mapping.body import OPTIONAL, REQUIRED
 from fhir_server.mapping.loader import Mappings
 from fhir_server.mapping.route import Route
 
@@ -119,9 +120,9 @@ def _request_body(route: Route) -> dict[str, Any]:
 
 
 def _property(schema: Mapping[str, Any], declared: Any) -> dict[str, Any]:
-    if declared == "required":
+    if declared == REQUIRED:
         return {**schema, **({"minItems": 1} if schema.get("type") == "array" else {})}
-    literal = declared != "optional" and not str(declared).startswith("$")
+    literal = declared != OPTIONAL and not str(declared).startswith("$")
     return {**schema, **({"default": declared} if literal else {})}
 
 
