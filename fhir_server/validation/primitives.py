@@ -86,6 +86,8 @@ def _uri(value: Any) -> str | None:
     wrong = _string(value)
     if wrong is None and _SPACE.search(value):
         return "is a URI, which has no white space"
+    if wrong is None and value.startswith(("oid:", "uuid:")):
+        return "is a URI, where this is written urn:oid: or urn:uuid:"
     return wrong
 
 

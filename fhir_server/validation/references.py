@@ -22,6 +22,8 @@ def reference(targets: frozenset[str]) -> Item:
 
     def check(value: Json, at: Place, run: Run) -> None:
         text = value.get("reference")
+        if "type" in value:
+            _check_stated(value["type"], text, at, run)
         if not isinstance(text, str):
             _check_type(value.get("type"), targets, at, run)
             return
@@ -35,6 +37,14 @@ def reference(targets: frozenset[str]) -> Item:
             _check_within(text, at, run)
 
     return check
+
+
+def _check_stated(stated: Any, text: Any, at: Place, run: Run) -> None:
+    """What the reference says of its type agrees with its text."""
+    found = parse(text).type if isinstance(text, str) else None
+    known = found in run.resources.resource_types
+    if known and isinstance(stated, str) and stated.rpartition("/")[2] != found:
+        run.error("structure", "does not refer to the type that it states", (at, "type", None))
 
 
 def _check_type(found: Any, targets: frozenset[str], at: Place, run: Run) -> None:
