@@ -118,7 +118,7 @@ def _compiled(served: ServedType) -> list[_Compiled]:
     return [
         (parameter, compile(parameter.expression), code in hot, _put_for(parameter))
         for code, parameter in served.search.items()
-        if parameter.expression and code not in BUILT_IN and _put_for(parameter)
+        if parameter.expression and code not in BUILT_IN
     ]
 
 

@@ -36,7 +36,7 @@ class Bench:
     access: Access
     tables: Tables
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+    def _repr_pretty_(self, printer: Any, _cycle: object) -> None:
         """Hypothesis would print all definitions."""
         printer.text("bench")
 
@@ -57,7 +57,9 @@ class Bench:
     async def put(self, tenant: str, resources: Iterable[Resource]) -> None:
         async with self.sessions.session(service(tenant)) as session, session.transaction():
             for resource in resources:
-                sql, args = self.writer.statement(tenant, self._change(tenant, resource), [], [], None)
+                sql, args = self.writer.statement(
+                    tenant, self._change(tenant, resource), [], [], None
+                )
                 await session.fetch(sql, args)
 
     def _change(self, tenant: str, resource: Resource) -> Change:

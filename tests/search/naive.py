@@ -79,11 +79,9 @@ class Naive:
 
     def _plain(self, resource: Resource, code: str, modifier: str, text: str) -> bool:
         alternatives = [a for a in re.split(r"(?<!\\),", text) if a]
-        if code == "_id":
-            return resource["id"] in alternatives
-        if code == "_lastUpdated":
-            values = [resource["meta"]["lastUpdated"]]
-            return any(_date(value, a) for value in values for a in alternatives)
+        if code in {"_id", "_lastUpdated"}:
+            updated = resource["meta"]["lastUpdated"] if code == "_lastUpdated" else ""
+            return any(_date(updated, a) if updated else resource["id"] == a for a in alternatives)
         parameter = self.parameter(resource, code)
         values = self.values(resource, code)
         if modifier == "missing":
@@ -94,18 +92,27 @@ class Naive:
             held = [v["identifier"] for v in values if isinstance(v, dict) and "identifier" in v]
             return any(_token(v, a) for v in held for a in alternatives)
         if parameter.type == "reference":
-            targets = [modifier] if modifier else list(parameter.targets)
-            targets = [parameter.alias_type] if parameter.alias_type else targets
-            wanted = {w for a in alternatives for w in _wanted(a, targets) }
-            if modifier:
-                wanted = {w for w in wanted if w.startswith(f"{modifier}/")}
-            return any(reference_text(v) in wanted for v in values)
-        test = {"token": _token, "date": _date, "number": _number, "quantity": _number}
-        if parameter.type == "string":
-            return any(_string(v, modifier, a) for v in values for a in alternatives)
-        if parameter.type == "uri":
-            return any(v == plain(a) for v in values for a in alternatives)
-        return any(test[parameter.type](v, a) for v in values for a in alternatives)
+            return self._refers(parameter, modifier, values, alternatives)
+        return any(_meets(parameter.type, modifier, v, a) for v in values for a in alternatives)
+
+    def _refers(
+        self, parameter: SearchParameter, modifier: str, values: list[Any], alternatives: list[str]
+    ) -> bool:
+        targets = [parameter.alias_type] if parameter.alias_type else list(parameter.targets)
+        wanted = {w for a in alternatives for w in _wanted(a, [modifier] if modifier else targets)}
+        if modifier:
+            wanted = {w for w in wanted if w.startswith(f"{modifier}/")}
+        return any(reference_text(v) in wanted for v in values)
+
+
+def _meets(kind: str, modifier: str, value: Any, text: str) -> bool:
+    if kind == "string":
+        return _string(value, modifier, text)
+    if kind == "uri":
+        return bool(value == plain(text))
+    return {"token": _token, "date": _date, "number": _number, "quantity": _number}[kind](
+        value, text
+    )
 
 
 def _walk(node: Any, steps: Sequence[str]) -> list[Any]:
@@ -248,7 +255,9 @@ def _span(text: str) -> tuple[datetime, datetime]:
     if "." in text:
         digits = len(re.split(r"[Z+-]", text.split(".")[1])[0])
         return low, low + timedelta(microseconds=10 ** (6 - digits))
-    return low, low + (timedelta(seconds=1) if text.count(":") > 1 + ("+" in text) else timedelta(minutes=1))
+    return low, low + (
+        timedelta(seconds=1) if text.count(":") > 1 + ("+" in text) else timedelta(minutes=1)
+    )
 
 
 @cache

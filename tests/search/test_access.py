@@ -182,6 +182,6 @@ async def test_another_tenant_does_not_exist(bench: Bench, tenant: str) -> None:
         ("NOBODY", "Patient", False),
     ],
 )
-def test_who_may_write(bench: Bench, role: str, kind: str, may: bool) -> None:
+def test_who_may_write(bench: Bench, role: str, kind: str, *, may: bool) -> None:
     ctx = Context("t", "s", roles=frozenset({role}))
     assert bench.access.may_write(ctx, kind) is may

@@ -37,7 +37,9 @@ SORTS = st.lists(
     st.builds(
         str.__add__,
         st.sampled_from(["", "-"]),
-        st.sampled_from(["sent", "received", "status", "_lastUpdated", "_id", "subject", "category"]),
+        st.sampled_from(
+            ["sent", "received", "status", "_lastUpdated", "_id", "subject", "category"]
+        ),
     ),
     max_size=3,
 ).map(",".join)
@@ -46,7 +48,7 @@ SORTS = st.lists(
 @LAW
 @given(world=worlds(), sort=SORTS, count=st.integers(1, 3), part_of=st.booleans())
 async def test_pages_together_are_the_whole_list(
-    bench: Bench, world: list[dict[str, Any]], sort: str, count: int, part_of: bool
+    bench: Bench, world: list[dict[str, Any]], sort: str, count: int, *, part_of: bool
 ) -> None:
     tenant = uuid4().hex
     await bench.put(tenant, world)

@@ -14,7 +14,11 @@ DATES = (
     "2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00+01:00", "2026-02-01T00:00:00.000Z",
 )  # fmt: skip
 AMOUNTS = (0, 5, 5.4, 5.45, 100, 99.5, -1.5, 1e3)
-UNITS = ({}, {"unit": "min"}, {"unit": "minutes", "system": "http://u", "code": "min"})
+UNITS: tuple[dict[str, str], ...] = (
+    {},
+    {"unit": "min"},
+    {"unit": "minutes", "system": "http://u", "code": "min"},
+)
 PEOPLE = tuple(f"Practitioner/d{n}" for n in range(3))
 PATIENTS = tuple(f"Patient/p{n}" for n in range(3))
 THREADS = tuple(f"Communication/c{n}" for n in range(3))

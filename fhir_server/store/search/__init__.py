@@ -13,7 +13,7 @@ and a list of arguments. No value a caller sends is ever part of SQL text.
 
 from __future__ import annotations
 
-from fhir_server.store.search.page import Derived, Page, Query
-from fhir_server.store.search.planner import Planner
+from fhir_server.store.search.page import Derived, Page
+from fhir_server.store.search.planner import Planner, Query
 
 __all__ = ["Derived", "Page", "Planner", "Query"]

@@ -36,15 +36,19 @@ def string(
         bad_value(parameter.code, "no letters or digits")
     if max(map(len, norms)) > LENGTH:
         bad_value(parameter.code, f"longer than {LENGTH} characters")
+    others = _others(parameter.code, modifier, texts, norms)
+    return _values(
+        parameter, [(modifier or "starts", pair) for pair in zip(norms, others, strict=True)]
+    )
+
+
+def _others(code: str, modifier: str, texts: list[str], norms: list[str]) -> list[str]:
+    """What a comparison needs beside the folded text: the text itself, or the end of the range."""
     if modifier == "exact":
-        pairs = zip(norms, texts, strict=True)
-    elif modifier:
-        pairs = zip(norms, norms, strict=True)
-    else:
-        pairs = (
-            (norm, after_prefix(norm) or bad_value(parameter.code, "no text")) for norm in norms
-        )
-    return _values(parameter, [(modifier or "starts", pair) for pair in pairs])
+        return texts
+    if modifier == "contains":
+        return norms
+    return [after_prefix(norm) or bad_value(code, "no text") for norm in norms]
 
 
 def date(

@@ -39,9 +39,9 @@ class Cursors:
 
     def read(self, scope: bytes, keys: tuple[Key, ...], text: str) -> list[Any]:
         """The sort values in a cursor of this scope; Problem 400 for any other text."""
+        if len(text) > _LONGEST:
+            raise _forged()
         try:
-            if len(text) > _LONGEST:
-                raise ValueError
             raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         except (ValueError, binascii.Error):
             raise _forged() from None

@@ -38,7 +38,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def unescaped(text: str) -> str:
-    """`\\,` `\\$` `\\|` `\\\\` as the characters they stand for."""
+    r"""`\,` `\$` `\|` `\\` as the characters they stand for."""
     return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 

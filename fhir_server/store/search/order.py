@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 from fhir_server.definitions.model import ServedType
 from fhir_server.problems import Problem
 from fhir_server.store.search.asking import NotSupported
-from fhir_server.store.search.predicates import Binds, Condition, Row
+from fhir_server.store.search.building import Binds, Condition, Row
 from fhir_server.store.tables import Bytewise, Instant, column_name
 
 MOST_KEYS = 5
@@ -48,7 +48,7 @@ def keys_of(served: ServedType, sort: str) -> tuple[Key, ...]:
     words = [word.strip() for word in sort.split(",") if word.strip()]
     if len(words) > MOST_KEYS:
         raise Problem(400, "too-costly", f"more than {MOST_KEYS} sort keys")
-    keys = dict.fromkeys(_key(served, word.lstrip("-"), word.startswith("-")) for word in words)
+    keys = dict.fromkeys(_key(served, word) for word in words)
     return complete(tuple(keys))
 
 
@@ -60,7 +60,8 @@ def complete(keys: tuple[Key, ...]) -> tuple[Key, ...]:
     return (*keys, Key("id", "_id", keys[-1].descending if keys else False))
 
 
-def _key(served: ServedType, code: str, descending: bool) -> Key:
+def _key(served: ServedType, word: str) -> Key:
+    code, descending = word.removeprefix("-"), word.startswith("-")
     if code == "_id":
         return Key("id", code, descending)
     if code == "_lastUpdated":
@@ -79,17 +80,19 @@ def _key(served: ServedType, code: str, descending: bool) -> Key:
 
 def expression(row: Row, key: Key) -> ColumnElement[Any]:
     """What the key sorts by, on `row`."""
-    if key.kind == "id":
-        return row.c.id
-    if key.kind == "updated":
-        return row.c.updated
-    if key.kind in {"instant", "name"}:
-        return row.c[column_name(key.code)]
+    if key.kind not in {"text", "amount"}:
+        return _column(row, key)
     value = row.c.sorts.op("->>", return_type=Text())(literal_column(f"'{key.code}'"))
     if key.descending:
         greatest = row.c.sorts.op("->>", return_type=Text())(literal_column(f"'-{key.code}'"))
         value = func.coalesce(greatest, value)
     return cast(value, Numeric) if key.kind == "amount" else value.collate("C")
+
+
+def _column(row: Row, key: Key) -> ColumnElement[Any]:
+    name = key.kind if key.kind in {"id", "updated"} else column_name(key.code)
+    column: ColumnElement[Any] = row.c[name]
+    return column
 
 
 def ordered(key: Key, value: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -127,21 +130,21 @@ def regions(
     columns = [expression(row, key) for key in keys]
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(missing) and not any(key.nullable for key in keys):
-        return [_beyond(keys[0].descending, columns, values)]
+        return [_beyond(keys[0], columns, values)]
     if one_way and len(keys) == 2 and keys[0].kind in {"instant", "name"}:
         if missing[0]:
-            return [and_(columns[0].is_(None), _beyond(keys[1].descending, columns[1:], values))]
-        return [_beyond(keys[0].descending, columns, values), columns[0].is_(None)]
+            return [and_(columns[0].is_(None), _beyond(keys[1], columns[1:], values))]
+        return [_beyond(keys[0], columns, values), columns[0].is_(None)]
     return [_lexicographic(keys, columns, missing, values)]
 
 
 def _beyond(
-    descending: bool, columns: list[ColumnElement[Any]], values: list[ColumnElement[Any]]
+    key: Key, columns: list[ColumnElement[Any]], values: list[ColumnElement[Any]]
 ) -> Condition:
     if len(columns) == 1:
-        return columns[0] < values[0] if descending else columns[0] > values[0]
+        return columns[0] < values[0] if key.descending else columns[0] > values[0]
     left, right = tuple_(*columns), tuple_(*values)
-    return left < right if descending else left > right
+    return left < right if key.descending else left > right
 
 
 def _lexicographic(
@@ -159,7 +162,7 @@ def _lexicographic(
             equal.append(column.is_(None))
             continue
         value = next(remaining)
-        beyond = _beyond(key.descending, [column], [value])
+        beyond = _beyond(key, [column], [value])
         if key.nullable:
             beyond = or_(beyond, column.is_(None))
         found.append(and_(*equal, beyond))

@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from fhir_server.context import Context
-from fhir_server.store.search.includes import Include
-from fhir_server.store.search.order import Key
 from fhir_server.store.stored import Stored
 
 Pair = tuple[str, str]
@@ -34,26 +31,6 @@ class Derived:
     kind: Literal["count", "first", "exists"]
     type: str
     params: Sequence[Pair]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A planned search: one statement and how to read its rows."""
-
-    ctx: Context
-    reach: Reach | None
-    type: str
-    sql: str
-    args: dict[str, Any]
-    count: int
-    order: tuple[Key, ...]
-    scope: bytes | None
-    first: bool
-    rows: bool
-    total: bool
-    derived: int
-    includes: tuple[Include, ...]
-    used: list[Pair]
 
 
 @dataclass(frozen=True, slots=True)

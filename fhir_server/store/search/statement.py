@@ -9,11 +9,13 @@ again. With one part, which is the common case, the statement is just that part.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Integer,
     Select,
     Subquery,
@@ -29,19 +31,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.expression import Executable
 
-from fhir_server.store.search.node import Shape
-from fhir_server.store.search.order import Key, expression, ordered, regions
-from fhir_server.store.search.predicates import (
+from fhir_server.store.search.building import (
     Binds,
-    Builder,
     Condition,
     Row,
     alone,
+    array_of,
     first_key,
     name_of,
 )
+from fhir_server.store.search.node import Shape
+from fhir_server.store.search.order import Key, expression, ordered, regions
+from fhir_server.store.search.predicates import Builder
 from fhir_server.store.tables import Tables, column_name
 
 # Other limits are bound: plans know these, and the number of shapes stays small.
@@ -95,11 +97,13 @@ def several_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
     return sql_text(union_all(*(statement.typed(shape) for shape in shapes)))
 
 
-def sql_text(statement: Executable) -> str:
+def sql_text(statement: Select[Any] | CompoundSelect[Any]) -> str:
     return str(statement.compile(dialect=_DIALECT))
 
 
 _DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+# An alias of the type's table, and the search's condition on it.
+Driven = tuple[Row, Condition]
 _COLUMNS = ("id", "version", "updated", "body")
 
 
@@ -143,20 +147,23 @@ class _Statement:
         if shape.limit is not None:
             return literal_column(str(int(shape.limit)))
         # Bound by name, for it is not one of the conditions' values.
-        return cast(bindparam("page_limit"), Integer)
+        limit: ColumnElement[int] = cast(bindparam("page_limit"), Integer)
+        return limit
 
     def _parts(self, shape: SearchShape) -> list[Select[Any]]:
         """The disjoint selections whose union is the search, each in order."""
         start = self.build.binds.at
         found: list[Select[Any]] = []
-        for further in self._drives(shape):
+        for driven in self._drives(shape):
             self.build.binds.at = start
-            row, met = self._driven(shape, further)
+            row, met = driven(shape)
             found += [self._part(row, shape, condition) for condition in self._cut(shape, row, met)]
         return found
 
-    def _drives(self, shape: SearchShape) -> list[bool]:
-        return [False, True] if shape.drive and not shape.drive.single else [False]
+    def _drives(self, shape: SearchShape) -> list[Callable[[SearchShape], Driven]]:
+        if shape.drive is None:
+            return [self._undriven]
+        return [self._by_column] if shape.drive.single else [self._by_column, self._by_value_rows]
 
     def _cut(self, shape: SearchShape, row: Row, met: Condition) -> list[Condition]:
         if shape.missing is None:
@@ -174,26 +181,27 @@ class _Statement:
         columns = [row.c[name] for name in _COLUMNS]
         return select(*columns, *labelled, *own).where(met).order_by(*order)
 
-    def _driven(self, shape: SearchShape, further: bool) -> tuple[Row, Condition]:
-        """A row of the type and the search's condition on it, taking the binds in order."""
+    def _undriven(self, shape: SearchShape) -> Driven:
         row = self.build.row(shape.type)
-        if shape.drive is None:
-            return row, self.build.where(shape.where, row)
-        drive = shape.drive
+        return row, self.build.where(shape.where, row)
+
+    def _by_column(self, shape: SearchShape) -> Driven:
+        """The resources whose first reference it is."""
+        row, drive = self.build.row(shape.type), _drive(shape)
+        met = _is(drive, row.c[column_name(drive.code)], self._wanted(drive))
+        return row, and_(met, self.build.where(shape.where, row))
+
+    def _by_value_rows(self, shape: SearchShape) -> Driven:
+        """The resources of which it is a further reference only."""
+        row, drive = self.build.row(shape.type), _drive(shape)
         wanted = self._wanted(drive)
-        column = row.c[column_name(drive.code)]
-        if further:
-            values = self.build.value_rows(shape.type)
-            ids = select(values.c.id).where(
-                values.c.param == name_of(drive.code), _is(values.c.norm, wanted, drive.many)
-            )
-            driven = and_(
-                row.c.id == any_(func.array(ids.scalar_subquery())),
-                ~_is(column, wanted, drive.many),
-            )
-        else:
-            driven = _is(column, wanted, drive.many)
-        return row, and_(driven, self.build.where(shape.where, row))
+        values = self.build.value_rows(shape.type)
+        ids = select(values.c.id).where(
+            values.c.param == name_of(drive.code), _is(drive, values.c.norm, wanted)
+        )
+        met = row.c.id == any_(array_of(ids))
+        first = ~_is(drive, row.c[column_name(drive.code)], wanted)
+        return row, and_(met, first, self.build.where(shape.where, row))
 
     def _wanted(self, drive: Drive) -> ColumnElement[Any]:
         if drive.this:
@@ -203,9 +211,9 @@ class _Statement:
     def _count(self, shape: SearchShape) -> ColumnElement[int]:
         start = self.build.binds.at
         counts = []
-        for further in self._drives(shape):
+        for driven in self._drives(shape):
             self.build.binds.at = start
-            row, met = self._driven(shape, further)
+            row, met = driven(shape)
             counted = select(func.count()).select_from(row.source).where(met)
             counts.append(counted.scalar_subquery())
         return counts[0] if len(counts) == 1 else counts[0] + counts[1]
@@ -214,7 +222,7 @@ class _Statement:
         search = shape.search
         if shape.kind == "count":
             return self._count(search)
-        one = literal_column("1")
+        one: ColumnElement[int] = literal_column("1")
         parts = [part.limit(one) for part in self._parts(search)]
         found = _together(parts, None)
         if shape.kind == "exists":
@@ -223,8 +231,14 @@ class _Statement:
         return select(found.c.body).order_by(*order).limit(one).scalar_subquery()
 
 
-def _is(column: ColumnElement[Any], wanted: ColumnElement[Any], many: bool) -> Condition:
-    return column == any_(wanted) if many else column == wanted
+def _drive(shape: SearchShape) -> Drive:
+    if shape.drive is None:
+        raise TypeError("a search without a hot reference")
+    return shape.drive
+
+
+def _is(drive: Drive, column: ColumnElement[Any], wanted: ColumnElement[Any]) -> Condition:
+    return column == any_(wanted) if drive.many else column == wanted
 
 
 def _together(parts: list[Select[Any]], name: str | None) -> Subquery:

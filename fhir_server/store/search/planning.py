@@ -1,0 +1,144 @@
+"""The planning of one request: its parameters become one shape and the values to bind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fhir_server.context import Context
+from fhir_server.definitions.model import ServedType
+from fhir_server.problems import Problem
+from fhir_server.store.search import order, result
+from fhir_server.store.search.asking import Asking, NotSupported
+from fhir_server.store.search.criteria import criterion
+from fhir_server.store.search.cursor import Cursors, scope_of
+from fhir_server.store.search.drive import driven, natural
+from fhir_server.store.search.includes import Include, include
+from fhir_server.store.search.literals import checked
+from fhir_server.store.search.node import Node, all_of
+from fhir_server.store.search.page import Derived, Pair
+from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, SearchShape
+
+MOST_CRITERIA = 64
+
+
+class Planned(NamedTuple):
+    """`scope` is what a cursor after this page is bound to."""
+
+    shape: SearchShape
+    values: list[Any]
+    size: int
+    scope: bytes
+    includes: tuple[Include, ...]
+    used: list[Pair]
+
+
+class Planning:
+    """`asking` as the caller, `trusted` as the server for criteria of its own."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        resource_type: str,
+        asking: Asking,
+        trusted: Asking,
+        cursors: Cursors,
+    ) -> None:
+        self._ctx = ctx
+        self._type = resource_type
+        self._asking = asking
+        self._trusted = trusted
+        self._cursors = cursors
+        self._served: ServedType = asking.served(resource_type)
+        self._unknown: list[str] = []
+        self._used: list[Pair] = []
+
+    def planned(
+        self,
+        params: Sequence[Pair],
+        derived: Sequence[Derived],
+        required: Sequence[Pair],
+        *,
+        lenient: bool,
+    ) -> Planned:
+        """The whole plan; Problem 400 for what cannot be asked."""
+        asked = result.read(params)
+        nodes = self._criteria(asked.criteria)
+        includes = self._includes(asked.includes)
+        sort = self._sort(asked.sort)
+        if self._unknown and not lenient:
+            raise Problem(400, "not-supported", "; ".join(self._unknown))
+        self._used += [pair for pair in asked.others if pair[0] != "_sort" or sort]
+        nodes += [criterion(self._trusted, self._type, *pair) for pair in required]
+        drive, values, nodes = driven(self._served, nodes, sort)
+        where = all_of([*nodes, self._asking.policy(self._type)])
+        keys = sort or natural(self._served, drive)
+        values += where.values
+        scope = scope_of(self._ctx, self._type, asked.criteria, keys)
+        missing = self._after(asked.cursor, scope, keys, values) if asked.cursor else None
+        shapes = tuple(self._derived(one, values) for one in derived)
+        limit = asked.count + 1
+        shape = SearchShape(
+            self._type,
+            where.shape,
+            drive,
+            keys,
+            missing,
+            limit if limit in USUAL_LIMITS else None,
+            shapes,
+            asked.total,
+            rows=asked.count > 0,
+        )
+        return Planned(shape, values, asked.count, scope, tuple(includes), self._used)
+
+    def _after(
+        self, cursor: str, scope: bytes, keys: tuple[order.Key, ...], values: list[Any]
+    ) -> tuple[bool, ...]:
+        """Which of the cursor's values are missing; the others are added to `values`."""
+        after = self._cursors.read(scope, keys, cursor)
+        values += [value for value in after if value is not None]
+        return tuple(value is None for value in after)
+
+    def _criteria(self, criteria: Sequence[Pair]) -> list[Node]:
+        if len(criteria) > MOST_CRITERIA:
+            raise Problem(400, "too-costly", f"more than {MOST_CRITERIA} parameters")
+        nodes = []
+        for pair in criteria:
+            try:
+                nodes.append(criterion(self._asking, self._type, *pair))
+            except NotSupported as error:
+                self._unknown.append(error.diagnostics)
+            else:
+                self._used.append(pair)
+        return nodes
+
+    def _includes(self, includes: Sequence[Pair]) -> list[Include]:
+        found: list[Include] = []
+        for name, value in includes:
+            checked(name, value)
+            try:
+                found += include(self._asking, name, value)
+            except NotSupported as error:
+                self._unknown.append(error.diagnostics)
+            else:
+                self._used.append((name, value))
+        return found
+
+    def _sort(self, sort: str) -> tuple[order.Key, ...]:
+        try:
+            return order.keys_of(self._served, sort) if sort else ()
+        except NotSupported as error:
+            self._unknown.append(error.diagnostics)
+            return ()
+
+    def _derived(self, one: Derived, values: list[Any]) -> DerivedShape:
+        """The shape of a derived field; its values are added to the statement's."""
+        served = self._asking.served(one.type)
+        asked = result.read(one.params)
+        nodes = [criterion(self._trusted, one.type, *pair) for pair in asked.criteria]
+        sort = order.keys_of(served, asked.sort) if asked.sort else ()
+        drive, targets, nodes = driven(served, nodes, sort, self._type)
+        where = all_of([*nodes, self._asking.policy(one.type)])
+        values += [*targets, *where.values]
+        keys = sort or natural(served, drive)
+        return DerivedShape(one.kind, SearchShape(one.type, where.shape, drive, keys))
