@@ -15,15 +15,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Application = FastAPI
-Lifespan = Callable[[Application], AbstractAsyncContextManager[None]]
+Lifespan = Callable[["Application"], AbstractAsyncContextManager[None]]
 
 
-class Faces:
-    """Hands a request to the face whose prefix its path has, and every other to the app."""
+class Application(FastAPI):
+    """FastAPI's own routes, and the faces before them: a request below a face's prefix goes
+    there straight."""
 
-    def __init__(self, app: ASGIApp, faces: Mapping[str, ASGIApp]) -> None:
-        self._app = app
+    def __init__(self, faces: Mapping[str, ASGIApp], version: str, lifespan: Lifespan) -> None:
+        super().__init__(title="fhir-server", version=version, lifespan=lifespan, openapi_url=None)
         self._faces = tuple((prefix, prefix + "/", face) for prefix, face in faces.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +34,7 @@ class Faces:
                 if path.startswith(below) or path == prefix:
                     await face({**scope, "root_path": prefix}, receive, send)
                     return
-        await self._app(scope, receive, send)
+        await super().__call__(scope, receive, send)
 
 
 def build_http(
@@ -44,10 +44,9 @@ def build_http(
     version: str,
     lifespan: Lifespan,
     ready: Callable[[], Awaitable[bool]],
-) -> FastAPI:
+) -> Application:
     """The application: `faces` by path prefix, further `routes`, and health."""
-    app = FastAPI(title="fhir-server", version=version, lifespan=lifespan, openapi_url=None)
-    app.add_middleware(Faces, faces=faces)
+    app = Application(faces, version, lifespan)
     app.router.routes.extend([*routes, *_health(ready)])
     return app
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,8 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.problems import Problem, invalid
 
 MOST_PARAMETERS = 200
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,13 @@ def form(encoded: bytes) -> list[tuple[str, str]]:
 def media_type(header: str | None) -> str:
     """`application/fhir+json; charset=utf-8` → `application/fhir+json`."""
     return (header or "").partition(";")[0].strip().lower()
+
+
+def http_date(moment: datetime) -> str:
+    """`Sat, 31 Jan 2026 09:05:07 GMT`. https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7"""
+    utc = moment.astimezone(UTC)
+    day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
+    return f"{day}, {utc.day:02} {month} {utc.year:04} {utc.time().isoformat('seconds')} GMT"
 
 
 async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> None:

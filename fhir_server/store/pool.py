@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from psycopg import AsyncConnection
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
+
+from fhir_server.store.adapt import adapt
 
 APP_ROLE = "fhir_server_app"
 SETTING = "fhir_server.tenant"
@@ -27,18 +27,11 @@ class TenantConnection(AsyncConnection[TupleRow]):
     tenant: str = ""
 
 
-class BodyLoader(Loader):
-    """Stored JSON text as bytes: it is answered as it lies, so it is never parsed here."""
-
-    def load(self, data: Buffer) -> bytes:
-        return bytes(data)
-
-
 async def configure(connection: TenantConnection) -> None:
-    """A fresh connection: autocommit, the role that row-level security binds, body loader."""
+    """A fresh connection: autocommit, the role that row-level security binds, our adapters."""
     await connection.set_autocommit(True)
     await connection.execute(f"SET ROLE {APP_ROLE}")
-    connection.adapters.register_loader("json", BodyLoader)
+    adapt(connection)
 
 
 class TenantPool(AsyncConnectionPool[TenantConnection]):
@@ -68,5 +61,8 @@ def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
         timeout=timeout,
         open=False,
         name="store",
-        kwargs={"options": "-c statement_timeout=30s -c jit=off -c timezone=UTC"},
+        kwargs={
+            "cursor_factory": AsyncRawCursor,
+            "options": "-c statement_timeout=30s -c jit=off -c timezone=UTC",
+        },
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -16,7 +18,8 @@ from fhir_server.store.pool import SETTING, TenantConnection, TenantPool, wanted
 Args = Mapping[str, Any]
 Row = tuple[Any, ...]
 
-SET_TENANT = f"SELECT set_config('{SETTING}', %s, false)"
+SET_TENANT = f"SELECT set_config('{SETTING}', $1, false)"
+_NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class Session:
@@ -31,12 +34,12 @@ class Session:
 
     async def fetch(self, sql: str, args: Args | None = None) -> list[Row]:
         """All rows; `json` columns as bytes."""
-        await self._cursor.execute(sql, args)
+        await self._cursor.execute(*_positional(sql, args))
         return await self._cursor.fetchall()
 
     async def execute(self, sql: str, args: Args | None = None) -> int:
         """The number of rows the statement touched."""
-        await self._cursor.execute(sql, args)
+        await self._cursor.execute(*_positional(sql, args))
         return self._cursor.rowcount
 
     async def execute_all(self, statements: Sequence[tuple[str, Args]]) -> list[int]:
@@ -47,7 +50,7 @@ class Session:
 
     async def _sent(self, sql: str, args: Args) -> psycopg.AsyncCursor[Row]:
         cursor = self._connection.cursor()
-        await cursor.execute(sql, args)
+        await cursor.execute(*_positional(sql, args))
         return cursor
 
     @asynccontextmanager
@@ -55,6 +58,22 @@ class Session:
         """All statements inside commit together, or none does."""
         async with self._connection.transaction():
             yield
+
+
+def _positional(sql: str, args: Args | None) -> tuple[bytes, list[Any]]:
+    text, names = _numbered(sql)
+    given = args or {}
+    return text, [given[name] for name in names]
+
+
+@lru_cache(maxsize=2048)
+def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
+    """The statement with `$1` … for its named parameters, as PostgreSQL takes it; psycopg would
+    rewrite every long statement again each time."""
+    parts = _NAMED.split(sql.replace("%%", "%"))
+    names = tuple(dict.fromkeys(parts[1::2]))
+    parts[1::2] = [f"${names.index(name) + 1}" for name in parts[1::2]]
+    return "".join(parts).encode(), names
 
 
 class Sessions:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
 from typing import Any
 
 from fhir_server.fhir.json import dumps
 from fhir_server.fhir.outcome import of_problem
-from fhir_server.http.wire import Reply
+from fhir_server.http.wire import Reply, http_date
 from fhir_server.interactions import Stored
 from fhir_server.problems import Problem
 
@@ -19,7 +18,7 @@ def resource_reply(stored: Stored, status: int = 200, *, body: bool = True) -> R
     headers = {
         **CONTENT,
         "etag": f'W/"{stored.version}"',
-        "last-modified": formatdate(stored.updated.timestamp(), usegmt=True),
+        "last-modified": http_date(stored.updated),
     }
     return Reply(status, stored.body if body else b"", headers)
 
