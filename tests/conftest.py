@@ -82,6 +82,17 @@ def postgres_url(shared: Shared, testrun_uid: str) -> Iterator[str]:
             yield url
 
 
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder for an embedded PostgreSQL.
+
+    Not pytest's own: as root it runs as another user, and whenever a pytest starts on this
+    machine it closes its folders to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="fhir-server-") as name:
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
 def definitions() -> Definitions:
     """What the project's own folders declare."""

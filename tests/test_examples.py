@@ -7,13 +7,13 @@ from pathlib import Path
 from tests.support.program import BIN, ROOT, environment, serving
 
 
-def test_the_conversation_through_both_faces(tmp_path: Path) -> None:
+def test_the_conversation_through_both_faces(folder: Path) -> None:
     command = [f"{BIN}/fhir-server", "serve", "--demo"]
-    with serving(command, tmp_path, environment(tmp_path)) as program:
+    with serving(command, folder, environment(folder)) as program:
         done = subprocess.run(
             [sys.executable, ROOT / "examples/conversation.py", program.address],
-            cwd=tmp_path,
-            env=environment(tmp_path),
+            cwd=folder,
+            env=environment(folder),
             capture_output=True,
             text=True,
         )

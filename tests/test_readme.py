@@ -13,23 +13,18 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOT
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def program(data: Path) -> Iterator[Program]:
+def program(folder: Path) -> Iterator[Program]:
     """What `make run` starts."""
     command = [f"{BIN}/fhir-server", "serve", "--demo"]
-    with serving(command, data, environment(data)) as program:
+    with serving(command, folder, environment(folder)) as program:
         yield program
 
 
-def shell(script: str, data: Path) -> str:
+def shell(script: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=data,
-        env=environment(data),
+        cwd=folder,
+        env=environment(folder),
         capture_output=True,
         text=True,
     )
@@ -43,15 +38,15 @@ def test_make_run_starts_the_demo() -> None:
     assert ".venv/bin/fhir-server serve --demo" in asked.stdout.splitlines()
 
 
-def test_the_greeting_can_be_pasted(program: Program, data: Path) -> None:
+def test_the_greeting_can_be_pasted(program: Program, folder: Path) -> None:
     (line,) = [line for line in program.greeting.splitlines() if line.startswith("curl ")]
-    assert "Can she go home on Thursday?" in shell(line, data)
+    assert "Can she go home on Thursday?" in shell(line, folder)
 
 
-def test_the_conversation_can_be_typed(program: Program, data: Path) -> None:
+def test_the_conversation_can_be_typed(program: Program, folder: Path) -> None:
     script = "\n".join(BLOCKS[1:])
     script = script.replace("http://127.0.0.1:8000", program.address)
-    printed = shell(script.replace(".venv/bin/", f"{BIN}/"), data)
+    printed = shell(script.replace(".venv/bin/", f"{BIN}/"), folder)
     listed = printed[printed.rindex('"items"') :]
     assert "Raise the dose?" in listed
     assert "Yes, to 10 mg." in listed

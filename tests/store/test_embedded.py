@@ -49,11 +49,6 @@ def postmaster(folder: Path) -> int | None:
     return int(file.read_text().split()[0]) if file.exists() else None
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 def test_is_tuned_and_durable(folder: Path) -> None:
     with embedded.running(folder) as url:
         assert ask(url, "SHOW jit") == "off"
@@ -106,9 +101,9 @@ def test_recovers_when_all_was_killed(folder: Path, *, reused: bool) -> None:
 
 
 def test_starts_under_a_locale_the_machine_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LC_ALL", "ps_AF.UTF-8")
-    with embedded.running(tmp_path) as url:
+    with embedded.running(folder / "other") as url:
         assert ask(url, "SELECT 1") == 1
     assert os.environ["LC_ALL"] == "ps_AF.UTF-8"
