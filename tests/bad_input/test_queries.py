@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bad_input.faces import MARKER, refused
+from tests.bad_input.faces import refused
 from tests.bad_input.world import FHIR, V1, World
 
 pytestmark = pytest.mark.usefixtures("unchanged")
 
 LONG = "x" * 50_000
 ANY_FACE: dict[str, str] = {
-    "an unknown parameter": f"{MARKER}=1",
+    "an unknown parameter": "nonsense=1",
     "an empty name": "=1",
     "a name only": "nothing",
     "NUL in a name": "a%00b=1",
@@ -59,7 +59,6 @@ VALUES: dict[str, str] = {
     "NUL": "a%00b",
     "invalid UTF-8": "%ff%fe",
     "a lone surrogate": "%ed%a0%80",
-    "raw bytes": "\xff",
 }
 FHIR_ONLY: dict[str, str] = {
     "_count=-1": "_count=-1",
@@ -87,7 +86,6 @@ FHIR_ONLY: dict[str, str] = {
     "a prefix alone": "sent=ge",
     "two prefixes": "sent=gege2020",
     "an hour there is not": "sent=2020-01-01T25:00:00Z",
-    "a reference to no type": "subject=Nothing/1",
     "a chain of no parameter": "patient.nothing=1",
     "a chain without a tail": "patient.=1",
     "a chain without a head": ".name=1",
@@ -104,7 +102,6 @@ FHIR_ONLY: dict[str, str] = {
     "_include of no reference": "_include=Communication:status",
     "_include of words": "_include=:::::",
     "1,001 values": "_id=" + ",".join(str(n) for n in range(1001)),
-    "a long reference": "subject=Patient/" + LONG,
     "a colon alone": ":=1",
     "a dot alone": ".=1",
     "_contained": "_contained=both",
@@ -184,7 +181,11 @@ def test_a_bad_list_query_is_refused(world: World, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["name=" + LONG, "name:contains=" + LONG, "name:exact=" + LONG, "identifier=" + LONG]
+    "query",
+    [
+        *("name=" + LONG, "name:contains=" + LONG, "name:exact=" + LONG, "identifier=" + LONG),
+        *("organization=Organization/" + LONG, "organization=Nothing/1", "link=https://" + LONG),
+    ],
 )
 def test_a_huge_search_string_finds_nothing_and_harms_nothing(world: World, query: str) -> None:
     response = world.ask("GET", f"{FHIR}/Patient?{query}")

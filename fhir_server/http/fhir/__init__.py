@@ -19,7 +19,7 @@ from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.handlers import HANDLERS, Service
 from fhir_server.http.fhir.metadata import metadata
 from fhir_server.http.fhir.replies import refused
-from fhir_server.http.wire import Reply, Request, place, send_reply
+from fhir_server.http.wire import Reply, Request, place, segments, send_reply
 from fhir_server.interactions import Interactions
 from fhir_server.problems import Problem, not_found
 
@@ -78,9 +78,10 @@ class FhirFace:
             return refused(Problem(500, "exception", "an unexpected error occurred"))
 
     async def _answer(self, request: Request) -> Reply:
-        path: str = request.scope["path"]
         root: str = request.scope.get("root_path", "")
-        parts = path[len(root) :].strip("/").split("/")
+        parts = segments(request.scope, root)
+        if len(parts) > 1 and not parts[-1]:
+            parts.pop()
         if parts == ["metadata"] and request.method in ("GET", "HEAD"):
             return self._metadata(self._base(request, root))
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")

@@ -16,6 +16,8 @@ from fhir_server.problems import Problem, invalid, not_found
 JSON: Final = frozenset({"application/fhir+json", "application/json", "application/json+fhir"})
 READABLE: Final = JSON | {"", "*/*", "application/*", "text/json"}
 FORMATS: Final = JSON | {"json", "text/json"}
+# Ids by the letter of R4, but a client's URL library reads them as steps of the path.
+DOTS: Final = frozenset({".", ".."})
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -32,7 +34,7 @@ class Call:
 
     def address(self) -> str:
         """The id; 404 where it cannot be one."""
-        if not is_id(self.id):
+        if not is_id(self.id) or self.id in DOTS:
             raise not_found(f"{self.type} with such an id")
         return self.id
 
