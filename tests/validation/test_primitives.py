@@ -120,7 +120,8 @@ def test_an_accepted_instant_is_an_interval_for_search(moment: datetime, zone: t
 
 @given(st.from_regex(r"\A[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-6][0-9]:[0-6][0-9]:[0-6][0-9]Z)?)?)?\Z"))
 def test_whatever_is_accepted_as_a_date_is_an_interval_for_search(text: str) -> None:
-    if TESTS["dateTime"](text) is None:
+    # A leap second is good FHIR, but no clock here knows it: such a date is not found by search.
+    if TESTS["dateTime"](text) is None and ":60" not in text:
         low, high = interval(text)
         assert low < high
 
