@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from fhir_server.communication.parties import changed, local, parties, signed
 from fhir_server.communication.thread import ARCHIVED, archived
 from fhir_server.context import Context
+from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
 from fhir_server.problems import Problem, conflict, forbidden
 
+RECEIPT = f"{CANONICAL}/StructureDefinition/read-receipt"
 INHERITED = ("subject", "encounter")
 MUTABLE = frozenset({"status", "statusReason", "meta", "text", "note", "identifier"})
 SENT = "communication.message.sent"
@@ -50,6 +52,8 @@ class MessageRule:
         message["sender"] = sender = signed(ctx, message)
         if sender.get("reference") not in members:
             raise forbidden("only a participant may write in a thread")
+        if not ctx.is_system and _claims_receipt(message):
+            raise forbidden("receipts come from those who read, by $mark-read")
         message.setdefault("sent", now_text(ctx.now))
         message.setdefault("priority", "routine")
         others = (r for r in thread.resource["recipient"])
@@ -72,6 +76,11 @@ class MessageRule:
 def thread_of(message: Resource) -> Ref | None:
     """The thread it is part of."""
     return next(iter(filter(None, map(local, message.get("partOf", ())))), None)
+
+
+def _claims_receipt(message: Resource) -> bool:
+    listed = (extension.get("url") for extension in message.get("extension", ()))
+    return "received" in message or RECEIPT in listed
 
 
 def _open_thread(message: Resource, snapshot: Snapshot) -> Seen:

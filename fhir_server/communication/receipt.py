@@ -6,16 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from fhir_server.communication.message import MARK_READ, thread_of
+from fhir_server.communication.message import MARK_READ, RECEIPT, thread_of
 from fhir_server.communication.parties import local, parties
 from fhir_server.context import Context
-from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import interval, now_text
 from fhir_server.interactions.model import Draft, Read, Ref, Resource, Seen, Snapshot
 from fhir_server.interactions.update import check_open
 from fhir_server.problems import forbidden, invalid, not_found
 
-RECEIPT = f"{CANONICAL}/StructureDefinition/read-receipt"
 SKEW = timedelta(minutes=5)
 AT_MOST = 200
 
