@@ -1,0 +1,178 @@
+"""Who sees what: charts, restricted patients, patients themselves, and narrowed scopes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.clinic import (
+    Clinic,
+    Person,
+    Resource,
+    message,
+    refer,
+    reference,
+    refusal,
+    thread,
+)
+
+SEALED = "Patient/sealed"
+
+
+class Talks:
+    """Care-team talk about zahra, a conversation with zahra, and talk about sealed."""
+
+    def __init__(self, clinic: Clinic) -> None:
+        self.about = clinic.amina.created(thread("Practitioner/farid"))
+        self.about_said = clinic.amina.created(message(self.about))
+        self.with_her = clinic.amina.created(thread("Patient/zahra"))
+        self.with_her_said = clinic.amina.created(message(self.with_her))
+        signed = {"reference": "Practitioner/amina"}
+        self.sealed = clinic.service.created(
+            thread("Practitioner/farid", patient=SEALED, sender=signed)
+        )
+        self.sealed_said = clinic.service.created(message(self.sealed, sender=signed))
+        self.private = clinic.amina.created(thread("Practitioner/farid", patient=None))
+
+
+@pytest.fixture
+def talks(clinic: Clinic) -> Talks:
+    return Talks(clinic)
+
+
+def ids(*resources: Resource) -> set[str]:
+    return {resource["id"] for resource in resources}
+
+
+def hidden(person: Person, *resources: Resource) -> None:
+    """By no request the person learns what is in them."""
+    for resource in resources:
+        for path in ("", "/_history", "/_history/1"):
+            assert refusal(person.get(reference(resource) + path)) == (403, "forbidden")
+        id = resource["id"]
+        assert person.ids(f"Communication?_id={id}") == set()
+        assert person.ids(f"Communication?part-of={reference(resource)}") == set()
+        assert person.ids(f"Communication?_has:Communication:part-of:part-of={id}") == set()
+        assert id not in person.ids("Communication")
+        assert id not in person.ids("Communication?status:not=completed")
+
+
+def test_a_clinician_reads_the_charts_of_the_tenant(clinic: Clinic, talks: Talks) -> None:
+    open_ones = ids(talks.about, talks.about_said, talks.with_her, talks.with_her_said)
+    assert clinic.sami.ids("Communication?patient=zahra") == open_ones
+    for one in (talks.about, talks.about_said):
+        assert clinic.sami.get(reference(one)).status_code == 200
+
+
+def test_without_a_patient_only_participants_see_it(clinic: Clinic, talks: Talks) -> None:
+    assert clinic.farid.get(reference(talks.private)).status_code == 200
+    hidden(clinic.sami, talks.private)
+
+
+def test_a_restricted_chart_is_closed(clinic: Clinic, talks: Talks) -> None:
+    hidden(clinic.sami, talks.sealed, talks.sealed_said)
+    assert refusal(clinic.sami.get(SEALED)) == (403, "forbidden")
+    assert clinic.sami.ids("Communication?patient=Patient/sealed") == set()
+    assert clinic.sami.ids("Communication?subject:Patient._id=sealed") == set()
+    assert clinic.sami.ids("Patient") == {"zahra", "omid"}
+    assert clinic.sami.ids("Patient?_has:Communication:patient:status=in-progress") == {"zahra"}
+    bundle = clinic.sami.get("Practitioner?_id=amina&_revinclude=Communication:sender").json()
+    found = {entry["resource"]["id"] for entry in bundle["entry"]}
+    assert not found & ids(talks.sealed, talks.sealed_said, talks.private)
+    assert talks.about["id"] in found
+
+
+def test_the_care_team_opens_it_and_nobody_else(clinic: Clinic, talks: Talks) -> None:
+    team = {
+        "resourceType": "CareTeam",
+        "id": "team",
+        "status": "active",
+        "subject": {"reference": SEALED},
+        "participant": [{"member": refer("Practitioner/sami")[0]}],
+    }
+    clinic.service.put(team)
+    assert clinic.sami.get(SEALED).status_code == 200
+    expected = ids(talks.sealed, talks.sealed_said)
+    assert clinic.sami.ids("Communication?patient=sealed") == expected
+    assert clinic.sami.created(thread(patient=SEALED))
+    outsider = clinic.person("usr_noor", "DOCTOR")
+    hidden(outsider, talks.sealed, talks.sealed_said)
+    clinic.service.delete("CareTeam/team")
+    hidden(clinic.sami, talks.sealed, talks.sealed_said)
+
+
+def test_a_label_closes_a_chart_at_once(clinic: Clinic, talks: Talks) -> None:
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
+    clinic.service.put({"resourceType": "Patient", "id": "zahra", "meta": {"security": [label]}})
+    hidden(clinic.sami, talks.about, talks.about_said)
+
+
+def test_a_patient_sees_what_she_takes_part_in(clinic: Clinic, talks: Talks) -> None:
+    seen = ids(talks.with_her, talks.with_her_said)
+    assert clinic.zahra.ids("Communication") == seen
+    assert clinic.zahra.ids("Communication?patient=Patient/zahra") == seen
+    assert clinic.zahra.get(reference(talks.with_her_said)).status_code == 200
+    hidden(clinic.zahra, talks.about, talks.about_said, talks.sealed, talks.private)
+
+
+def test_a_patient_does_not_learn_who_talks_about_her(clinic: Clinic, talks: Talks) -> None:
+    zahra = clinic.zahra
+    assert zahra.ids("Patient") == {"zahra"}
+    assert refusal(zahra.get("Patient/omid")) == (403, "forbidden")
+    bundle = zahra.get("Patient?_id=zahra&_revinclude=Communication:subject").json()
+    found = {entry["resource"]["id"] for entry in bundle["entry"]}
+    assert found == {"zahra"} | ids(talks.with_her, talks.with_her_said)
+    talkers = "Practitioner?_has:Communication:recipient:subject=Patient/zahra"
+    assert zahra.ids(talkers) == {"amina"}
+    assert clinic.sami.ids(talkers) == {"amina", "farid"}
+
+
+def test_a_patient_answers_in_her_conversation(clinic: Clinic, talks: Talks) -> None:
+    said = clinic.zahra.created(message(talks.with_her))
+    assert said["sender"] == {"reference": "Patient/zahra"}
+    assert clinic.zahra.read(talks.with_her, talks.with_her_said).status_code == 200
+    assert refusal(clinic.zahra.post(message(talks.about))) == (403, "forbidden")
+
+
+def test_a_role_that_is_unknown_sees_nothing(clinic: Clinic, talks: Talks) -> None:
+    visitor = clinic.person("usr_visitor", "VISITOR")
+    hidden(visitor, talks.about)
+    assert visitor.ids("Patient") == set()
+    admin = clinic.person("usr_admin", "ADMIN")
+    hidden(admin, talks.about)
+    assert admin.ids("Patient") == {"zahra", "omid", "sealed"}
+
+
+def test_a_patient_scope_narrows_a_clinician(clinic: Clinic, talks: Talks) -> None:
+    other = clinic.amina.created(thread(patient="Patient/omid"))
+    narrowed = clinic.person(
+        "usr_farid", "DOCTOR", "patient/Communication.cruds patient/Patient.rs", patient="zahra"
+    )
+    assert other["id"] not in narrowed.ids("Communication")
+    assert narrowed.ids("Patient") == {"zahra"}
+    hidden(narrowed, other, talks.private)
+    assert narrowed.get(reference(talks.about)).status_code == 200
+    assert refusal(narrowed.post(thread("Practitioner/amina", patient="Patient/omid")))[0] == 403
+    assert refusal(narrowed.put({**other, "status": "completed"}))[0] == 403
+    assert refusal(narrowed.get("Encounter"))[0] == 403
+    assert narrowed.created(thread("Practitioner/amina"))
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path"),
+    [
+        ("user/Communication.rs", "POST", "Communication"),
+        ("user/Communication.cud", "GET", "Communication"),
+        ("user/Patient.*", "GET", "Communication"),
+        ("messaging:read messaging:write", "GET", "Communication"),
+        ("system/*.cruds", "GET", "Communication"),
+        ("", "GET", "Patient/zahra"),
+        ("patient/*.cruds", "GET", "Patient/zahra"),
+    ],
+)
+def test_what_the_scope_does_not_name_is_403(
+    clinic: Clinic, scope: str, method: str, path: str
+) -> None:
+    person = clinic.person("usr_amina", "DOCTOR", scope)
+    answer = person.post(thread()) if method == "POST" else person.get(path)
+    assert refusal(answer) == (403, "forbidden")
+    assert "insufficient_scope" in answer.headers["www-authenticate"]
