@@ -7,17 +7,17 @@ the type's value table. `:missing` asks for a marker key that each present param
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.definitions.model import Definitions, SearchParameter, ServedType
-from fhir_server.fhir.path import Path, compile
+from fhir_server.fhir.path import compile
 from fhir_server.store.keys import (
     hot_reference,
-    present_key,
+    present,
     reference_key,
     resource_key,
     value_key,
@@ -60,65 +60,34 @@ class IndexRow:
     values: list[ValueRow] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where the values of one parameter of one resource go."""
-
-    tenant: str
-    parameter: SearchParameter
-    hot: bool
-    base: str | None
-    row: IndexRow
-
-    @property
-    def code(self) -> str:
-        return self.parameter.code
-
-    def key(self, value: str, suffix: str = "") -> None:
-        self.row.keys.append(value_key(self.tenant, self.code + suffix, value))
-
-    def sort(self, *values: SortValue) -> None:
-        least, greatest = min(values), max(values)
-        self.row.sorts[self.code] = least
-        if greatest != least:
-            self.row.sorts["-" + self.code] = greatest
-
-    def value(self, **columns: Any) -> None:
-        self.row.values.append(ValueRow(self.code, **columns))
-
-
 class Indexer:
     """Compiles the search parameters of every served type; `base` is this server's own URL."""
 
     def __init__(self, definitions: Definitions, base: str | None = None) -> None:
-        self._base = base
-        self._types = {name: _compiled(served) for name, served in definitions.types.items()}
+        self._types = {
+            name: [(compile(put.parameter.expression), put) for put in _puts(served, base)]
+            for name, served in definitions.types.items()
+        }
         self._empty = {name: _hot_columns(served) for name, served in definitions.types.items()}
 
     def row(self, tenant: str, resource_type: str, resource: Mapping[str, Any]) -> IndexRow:
         """The search values of `resource`, which has its id."""
         row = IndexRow(hot=dict(self._empty[resource_type]))
-        row.keys.append(resource_key(tenant, f"{resource_type}/{resource['id']}"))
-        for parameter, path, hot, put in self._types[resource_type]:
+        own = resource_key(tenant, f"{resource_type}/{resource['id']}")
+        for path, put in self._types[resource_type]:
             elements = path.values(resource)
-            if elements:
-                target = _Target(tenant, parameter, hot, self._base, row)
-                if put(target, elements):
-                    row.keys.append(present_key(tenant, parameter.code))
-        row.keys[1:] = dict.fromkeys(row.keys[1:])
+            if elements and put.put(tenant, row, elements):
+                row.keys.append(value_key(tenant, put.present, ""))
+        row.keys = [own, *dict.fromkeys(row.keys)]
         return row
 
 
-_Put = Callable[[_Target, list[Any]], bool]
-_Compiled = tuple[SearchParameter, Path, bool, _Put]
-
-
-def _compiled(served: ServedType) -> list[_Compiled]:
+def _puts(served: ServedType, base: str | None) -> list[_Put]:
     hot = {parameter.code for parameter in served.hot}
     return [
-        (parameter, compile(parameter.expression), code in hot, _put_for(parameter))
-        for code, parameter in served.search.items()
-        if parameter.expression and code not in BUILT_IN
+        _put(parameter)(parameter, parameter.code in hot, base)
+        for parameter in served.search.values()
+        if parameter.expression and parameter.code not in BUILT_IN
     ]
 
 
@@ -128,102 +97,134 @@ def _hot_columns(served: ServedType) -> dict[str, None]:
     return dict.fromkeys([*columns, *dates])
 
 
-def _put_for(parameter: SearchParameter) -> _Put:
+def _put(parameter: SearchParameter) -> type[_Put]:
     # An alias has no values of its own: only `:missing` needs to know that it is there.
-    return _put_nothing if parameter.alias_of else _PUTS.get(parameter.type, _put_nothing)
+    return _Put if parameter.alias_of else _PUTS.get(parameter.type, _Put)
 
 
-def _put_nothing(_target: _Target, _elements: list[Any]) -> bool:
-    return True
+class _Put:
+    """Puts the values of one parameter into a row; `put` is false where there are none."""
 
+    __slots__ = ("base", "code", "column", "greatest", "hot", "least", "parameter", "present")
 
-def _put_tokens(target: _Target, elements: list[Any]) -> bool:
-    codes = []
-    for element in elements:
-        for token in tokens(element):
-            target.key(token)
-        for typed in typed_identifiers(element):
-            target.key(typed, ":of-type")
-        codes += [code for _, code in codings(element) if code is not None]
-    if codes:
-        target.sort(*(code[:SORT_LENGTH] for code in codes))
-    return True
+    def __init__(self, parameter: SearchParameter, hot: bool, base: str | None) -> None:  # noqa: FBT001
+        self.parameter = parameter
+        self.code = parameter.code
+        self.present = present(parameter.code)
+        self.hot = hot
+        self.base = base
+        self.column = column_name(parameter.code)
+        self.least, self.greatest = parameter.code, "-" + parameter.code
 
-
-def _put_references(target: _Target, elements: list[Any]) -> bool:
-    found = list(dict.fromkeys(t for e in elements for t in targets(e, target.base)))
-    for reference in found:
-        target.row.keys.append(reference_key(target.tenant, target.code, reference))
-    for element in elements:
-        for token in tokens(identifier(element)):
-            target.key(token, ":identifier")
-    if found and target.hot:
-        _put_hot_references(target, found)
-    elif found:
-        target.sort(*(reference[:SORT_LENGTH] for reference in found))
-    return True
-
-
-def _put_hot_references(target: _Target, found: list[str]) -> None:
-    """The first one in the column; a further one in the value table, where the same B-tree
-    order finds it."""
-    first, *further = dict.fromkeys(hot_reference(reference) for reference in found)
-    target.row.hot[column_name(target.code)] = first
-    for reference in further:
-        target.value(norm=reference)
-
-
-def _put_uris(target: _Target, elements: list[Any]) -> bool:
-    found = [element for element in elements if isinstance(element, str)]
-    for uri in found:
-        target.key(uri)
-    if found:
-        target.sort(*(uri[:SORT_LENGTH] for uri in found))
-    return True
-
-
-def _put_strings(target: _Target, elements: list[Any]) -> bool:
-    found = dict.fromkeys(text for element in elements for text in texts(element))
-    norms = []
-    for text in found:
-        norms.append(normal(text)[:LENGTH])
-        target.value(norm=norms[-1], exact=text)
-    if norms:
-        target.sort(*(norm[:SORT_LENGTH] for norm in norms))
-    return True
-
-
-def _put_dates(target: _Target, elements: list[Any]) -> bool:
-    found = dict.fromkeys(i for element in elements for i in intervals(element))
-    if not found:
-        return False
-    if target.hot:
-        name = column_name(target.code)
-        target.row.hot[name], target.row.hot[name + "_high"] = next(iter(found))
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         return True
-    for since, until in found:
-        target.value(since=since, until=until)
-    target.sort(*(since.isoformat(timespec="microseconds") for since, _ in found))
-    return True
+
+    def sort(self, row: IndexRow, values: list[SortValue]) -> None:
+        if not values:
+            return
+        least, greatest = (values[0], values[0]) if len(values) == 1 else _ends(values)
+        row.sorts[self.least] = least
+        if greatest != least:
+            row.sorts[self.greatest] = greatest
 
 
-def _put_amounts(target: _Target, elements: list[Any]) -> bool:
-    found = dict.fromkeys(amount for element in elements for amount in amounts(element))
-    for low, high, unit in found:
-        target.value(low=low, high=high, unit=unit)
-    ends = [a.low if a.low.is_finite() else a.high for a in found]
-    finite = [float(end) for end in ends if end.is_finite()]
-    if finite:
-        target.sort(*finite)
-    return bool(found)
+def _ends(values: list[SortValue]) -> tuple[SortValue, SortValue]:
+    ordered = sorted(values)
+    return ordered[0], ordered[-1]
 
 
-_PUTS: Final[Mapping[str, _Put]] = {
-    "token": _put_tokens,
-    "reference": _put_references,
-    "uri": _put_uris,
-    "string": _put_strings,
-    "date": _put_dates,
-    "number": _put_amounts,
-    "quantity": _put_amounts,
+class _Tokens(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        codes: list[SortValue] = []
+        for element in elements:
+            row.keys += [value_key(tenant, self.code, token) for token in tokens(element)]
+            codes += [code[:SORT_LENGTH] for _, code in codings(element) if code is not None]
+            for typed in typed_identifiers(element):
+                row.keys.append(value_key(tenant, self.code + ":of-type", typed))
+        self.sort(row, codes)
+        return True
+
+
+class _References(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        found = dict.fromkeys(t for e in elements for t in targets(e, self.base))
+        row.keys += [reference_key(tenant, self.code, reference) for reference in found]
+        for element in elements:
+            held = identifier(element)
+            if held:
+                keyed = self.code + ":identifier"
+                row.keys += [value_key(tenant, keyed, token) for token in tokens(held)]
+        if found and self.hot:
+            self._hot(row, found)
+        else:
+            self.sort(row, [reference[:SORT_LENGTH] for reference in found])
+        return True
+
+    def _hot(self, row: IndexRow, found: Iterable[str]) -> None:
+        """The first one in the column; a further one in the value table, where the same B-tree
+        order finds it."""
+        first, *further = dict.fromkeys(map(hot_reference, found))
+        row.hot[self.column] = first
+        row.values += [ValueRow(self.code, norm=reference) for reference in further]
+
+
+class _Uris(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        found = [element for element in elements if isinstance(element, str)]
+        row.keys += [value_key(tenant, self.code, uri) for uri in found]
+        self.sort(row, [uri[:SORT_LENGTH] for uri in found])
+        return True
+
+
+class _Strings(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        found = dict.fromkeys(text for element in elements for text in texts(element))
+        folded = [(normal(text)[:LENGTH], text) for text in found]
+        row.values += [ValueRow(self.code, norm=norm, exact=text) for norm, text in folded]
+        self.sort(row, [norm[:SORT_LENGTH] for norm, _ in folded])
+        return True
+
+
+class _Dates(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        found = dict.fromkeys(i for element in elements for i in intervals(element))
+        if not found:
+            return False
+        if self.hot:
+            row.hot[self.column], row.hot[self.column + "_high"] = next(iter(found))
+            return True
+        row.values += [ValueRow(self.code, since=low, until=high) for low, high in found]
+        self.sort(row, [low.isoformat(timespec="microseconds") for low, _ in found])
+        return True
+
+
+class _Amounts(_Put):
+    __slots__ = ()
+
+    def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
+        found = dict.fromkeys(amount for element in elements for amount in amounts(element))
+        row.values += [ValueRow(self.code, low=a.low, high=a.high, unit=a.unit) for a in found]
+        ends = [a.low if a.low.is_finite() else a.high for a in found]
+        self.sort(row, [float(end) for end in ends if end.is_finite()])
+        return bool(found)
+
+
+_PUTS: Final[Mapping[str, type[_Put]]] = {
+    "token": _Tokens,
+    "reference": _References,
+    "uri": _Uris,
+    "string": _Strings,
+    "date": _Dates,
+    "number": _Amounts,
+    "quantity": _Amounts,
 }

@@ -30,9 +30,14 @@ def value_key(tenant: str, parameter: str, value: str) -> int:
     return digest("value", tenant, parameter, value)
 
 
+def present(parameter: str) -> str:
+    """The name under which a resource with any value under `parameter` has a key."""
+    return parameter + ":present"
+
+
 def present_key(tenant: str, parameter: str) -> int:
     """The key of a resource that has any value under `parameter`, for `:missing`."""
-    return value_key(tenant, parameter + ":present", "")
+    return value_key(tenant, present(parameter), "")
 
 
 @lru_cache(maxsize=65_536)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fhir_server.definitions.model import ServedType
 from fhir_server.store.search import order
-from fhir_server.store.search.node import Node
+from fhir_server.store.search.node import FILTER, KEYS, Node
 from fhir_server.store.search.statement import Drive
 
 
@@ -21,17 +21,23 @@ def driven(
     wanted = sort[0][1:] if sort else None
     at, code, targets = next((f for f in found if wanted in _orders(served, f[1])), found[0])
     single = served.search[code].single
-    rest = [_filter(node) for node in nodes[:at] + nodes[at + 1 :]]
+    rest = nodes[:at] + nodes[at + 1 :]
     if targets is None:
         return Drive(code, many=False, single=single, this=this), [], rest
     many = len(targets) > 1
     return Drive(code, many, single), [targets if many else targets[0]], rest
 
 
-def _filter(node: Node) -> Node:
-    """Codes are shared by many resources: where a hot column drives, they only filter, else
-    PostgreSQL would intersect its few rows with a large part of the key index."""
-    return node._replace(shape=("filter",)) if node.shape == ("codes",) else node
+def filtering(node: Node) -> Node:
+    """Where a hot column drives, keys only filter, else PostgreSQL would intersect its few rows
+    with a large part of the key index."""
+    shape = node.shape
+    if shape == KEYS:
+        return node._replace(shape=FILTER)
+    if shape[0] == "and":
+        parts = tuple(FILTER if part == KEYS else part for part in shape[1])
+        return node._replace(shape=("and", parts))
+    return node
 
 
 def _hot(served: ServedType, node: Node) -> tuple[str, list[str] | None] | None:

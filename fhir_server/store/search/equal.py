@@ -28,9 +28,7 @@ def token(
     if modifier not in {"", "not"}:
         raise NotSupported(f"{parameter.code}:{modifier[:64]} is not supported")
     found = _value_keys(asking, code, [_token(parameter.code, value) for value in values])
-    if modifier:
-        return negated(found)
-    return found if "identifier" in code else found._replace(shape=("codes",))
+    return negated(found) if modifier else found
 
 
 def _token(code: str, text: str) -> str:

@@ -21,13 +21,16 @@ class Node(NamedTuple):
     hot: tuple[str, list[str]] | None = None
 
 
+KEYS: Shape = ("keys",)
+# The same condition, kept from the key index.
+FILTER: Shape = ("filter",)
 NOTHING = Node(("false",))
 EVERYTHING = Node(("true",))
 
 
 def keys(wanted: list[int]) -> Node:
     """Any of the keys."""
-    return Node(("keys",), (wanted,))
+    return Node(KEYS, (wanted,))
 
 
 def negated(node: Node) -> Node:

@@ -12,12 +12,12 @@ from fhir_server.store.search import order, result
 from fhir_server.store.search.asking import Asking, NotSupported
 from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors, scope_of
-from fhir_server.store.search.drive import driven, natural
+from fhir_server.store.search.drive import driven, filtering, natural
 from fhir_server.store.search.includes import Include, include
 from fhir_server.store.search.literals import checked
 from fhir_server.store.search.node import Node, all_of
 from fhir_server.store.search.page import Derived, Pair
-from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, SearchShape
+from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, Drive, SearchShape
 
 MOST_CRITERIA = 64
 
@@ -71,7 +71,7 @@ class Planning:
         self._used += [pair for pair in asked.others if pair[0] != "_sort" or sort]
         nodes += [criterion(self._trusted, self._type, *pair) for pair in required]
         drive, values, nodes = driven(self._served, nodes, sort)
-        where = all_of([*nodes, self._asking.policy(self._type)])
+        where = self._where(self._type, nodes, drive)
         keys = sort or natural(self._served, drive)
         values += where.values
         scope = scope_of(self._ctx, self._type, asked.criteria, keys)
@@ -90,6 +90,10 @@ class Planning:
             rows=asked.count > 0,
         )
         return Planned(shape, values, asked.count, scope, tuple(includes), self._used)
+
+    def _where(self, resource_type: str, nodes: list[Node], drive: Drive | None) -> Node:
+        where = all_of([*nodes, self._asking.policy(resource_type)])
+        return filtering(where) if drive else where
 
     def _after(
         self, cursor: str, scope: bytes, keys: tuple[order.Key, ...], values: list[Any]
@@ -138,7 +142,7 @@ class Planning:
         nodes = [criterion(self._trusted, one.type, *pair) for pair in asked.criteria]
         sort = order.keys_of(served, asked.sort) if asked.sort else ()
         drive, targets, nodes = driven(served, nodes, sort, self._type)
-        where = all_of([*nodes, self._asking.policy(one.type)])
+        where = self._where(one.type, nodes, drive)
         values += [*targets, *where.values]
         keys = sort or natural(served, drive)
         return DerivedShape(one.kind, SearchShape(one.type, where.shape, drive, keys))

@@ -82,7 +82,6 @@ _PREDICATES: Final[Mapping[str, Callable[[Building, Shape, Row], Condition]]] = 
     "or": _or,
     "not": _not,
     "keys": _keys,
-    "codes": _keys,
     "filter": _filter,
     "id": _id,
     "this": _this,

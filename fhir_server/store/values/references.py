@@ -5,24 +5,27 @@ https://hl7.org/fhir/R4/search.html#reference
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 from fhir_server.fhir.reference import parse
 
 
-def targets(element: object, base: str | None = None) -> Iterator[str]:
+def targets(element: object, base: str | None = None) -> tuple[str, ...]:
     """What a Reference, canonical, uri or plain reference text points at."""
     text = element.get("reference") if isinstance(element, dict) else element
-    if not isinstance(text, str):
-        return
+    return _targets(text, base) if isinstance(text, str) else ()
+
+
+# The same few people, patients and threads are referred to again and again.
+@lru_cache(maxsize=65_536)
+def _targets(text: str, base: str | None) -> tuple[str, ...]:
     reference = parse(text, base)
     if reference.local:
-        yield reference.local
-    elif reference.url is not None:
-        yield reference.url
-        unversioned, bar, _ = reference.url.partition("|")
-        if bar:
-            yield unversioned
+        return (reference.local,)
+    if reference.url is None:
+        return ()
+    unversioned, bar, _ = reference.url.partition("|")
+    return (reference.url, unversioned) if bar else (reference.url,)
 
 
 def identifier(element: object) -> object:
