@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from fhir_server import __version__
 from fhir_server.communication import OPERATIONS, RULES
-from fhir_server.declared import declared_root
-from fhir_server.definitions.facts import load_facts
-from fhir_server.definitions.loader import DeclarationError, load_definitions
+from fhir_server.declarations import Declarations, read_declarations
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
@@ -24,10 +22,9 @@ from fhir_server.interactions.read import Reader
 from fhir_server.interactions.registry import Registry
 from fhir_server.interactions.search import Searcher
 from fhir_server.interactions.validate import Validate
-from fhir_server.mapping.loader import Mappings, load_mappings
+from fhir_server.mapping.loader import Mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
-from fhir_server.validation import Validator
 
 FHIR_BASE = "/fhir/R4"
 
@@ -44,9 +41,8 @@ class Core:
 
 def build_core(settings: Settings) -> Core:
     """Reads the declarations and builds store and interactions; nothing connects yet."""
-    facts = load_facts()
-    definitions = load_definitions(declared_root(), facts)
-    mappings = load_mappings(declared_root() / "mappings", definitions, facts.structures)
+    declared = read_declarations()
+    definitions = declared.definitions
     store = build_store(
         settings.database_url or "",
         definitions,
@@ -55,30 +51,16 @@ def build_core(settings: Settings) -> Core:
         cursor_key=settings.cursor_secret(),
         base=settings.public_url and settings.public_url + FHIR_BASE,
     )
-    validator = Validator(
-        facts,
-        [dict(profile.resource) for profile in definitions.profiles.values()],
-        [dict(value_set) for value_set in definitions.value_sets.values()],
-        [dict(code_system) for code_system in definitions.code_systems.values()],
-    )
-    interactions = _interactions(definitions, mappings, store, validator)
-    return Core(definitions, mappings, store, interactions)
+    return Core(definitions, declared.mappings, store, _interactions(declared, store))
 
 
-def _interactions(
-    definitions: Definitions, mappings: Mappings, store: Store, validator: Validator
-) -> Interactions:
-    events = mappings.events
-    announced = {type_ for rule in RULES for type_ in rule.announces}
-    if not announced <= set(events):
-        raise DeclarationError(
-            f"mappings/: no file declares the event {t}" for t in announced - set(events)
-        )
-    registry = Registry(definitions, RULES, OPERATIONS)
+def _interactions(declared: Declarations, store: Store) -> Interactions:
+    events = declared.mappings.events
+    registry = Registry(declared.definitions, RULES, OPERATIONS)
     pipeline = Pipeline(
-        definitions,
+        declared.definitions,
         registry,
-        validator,
+        declared.validator,
         store.sessions,
         store.access,
         store.loader,
@@ -91,7 +73,7 @@ def _interactions(
         pipeline,
         Reader(store.sessions, store.access, store.history),
         Searcher(store.sessions, store.planner),
-        Validate(registry, validator),
+        Validate(registry, declared.validator),
     )
 
 

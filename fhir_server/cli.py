@@ -5,16 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from fhir_server import __version__
 from fhir_server.settings import Settings
-
-if TYPE_CHECKING:
-    from fhir_server.definitions.model import Definitions
-    from fhir_server.mapping.loader import Mappings
 
 Command = Callable[[Settings, argparse.Namespace], None]
 
@@ -110,32 +105,23 @@ def demo(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def check(_: Settings, __: argparse.Namespace) -> None:
-    definitions, mappings = declarations()
+    from fhir_server.declarations import read_declarations
+
+    found = read_declarations()
     counts = (
-        f"{len(definitions.types)} resource types",
-        f"{len(definitions.profiles)} profiles",
-        f"{len(mappings.routes)} v1 routes",
+        f"{len(found.definitions.types)} resource types",
+        f"{len(found.definitions.profiles)} profiles",
+        f"{len(found.mappings.routes)} v1 routes",
     )
     print(", ".join(counts) + ": good.")
 
 
 def explain(_: Settings, asked: argparse.Namespace) -> None:
+    from fhir_server.declarations import read_declarations
     from fhir_server.mapping.explain import explain
 
-    definitions, mappings = declarations()
-    print(explain(mappings, definitions, asked.route))
-
-
-def declarations() -> tuple[Definitions, Mappings]:
-    """All that the declared folders say; every error in them at once."""
-    from fhir_server.declared import declared_root
-    from fhir_server.definitions.facts import load_facts
-    from fhir_server.definitions.loader import load_definitions
-    from fhir_server.mapping.loader import load_mappings
-
-    facts = load_facts()
-    definitions = load_definitions(declared_root(), facts)
-    return definitions, load_mappings(declared_root() / "mappings", definitions, facts.structures)
+    found = read_declarations()
+    print(explain(found.mappings, found.definitions, asked.route))
 
 
 def token(settings: Settings, asked: argparse.Namespace) -> None:

@@ -1,0 +1,60 @@
+"""All that the declared folders say, read once, with every mistake in them told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fhir_server.communication import RULES
+from fhir_server.declared import declared_root
+from fhir_server.definitions.facts import Facts, load_facts
+from fhir_server.definitions.loader import DeclarationError, load_definitions
+from fhir_server.definitions.model import Definitions
+from fhir_server.mapping.loader import Mappings, load_mappings
+from fhir_server.store.access import Access
+from fhir_server.store.tables import build_tables
+from fhir_server.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """profiles/, capability/ and mappings/, checked against R4 and against each other."""
+
+    definitions: Definitions
+    mappings: Mappings
+    validator: Validator
+
+
+def read_declarations(root: Path | None = None) -> Declarations:
+    """Raises DeclarationError, which names file, key and the nearest right name."""
+    root, facts = root or declared_root(), load_facts()
+    definitions = load_definitions(root, facts)
+    validator = _validator(facts, definitions)
+    mappings = load_mappings(root / "mappings", definitions, facts.structures)
+    mistakes = [*validator.mistakes(), *_policy(definitions), *_untold(mappings)]
+    if mistakes:
+        raise DeclarationError(mistakes)
+    return Declarations(definitions, mappings, validator)
+
+
+def _validator(facts: Facts, definitions: Definitions) -> Validator:
+    return Validator(
+        facts,
+        [dict(profile.resource) for profile in definitions.profiles.values()],
+        [dict(value_set) for value_set in definitions.value_sets.values()],
+        [dict(code_system) for code_system in definitions.code_systems.values()],
+    )
+
+
+def _policy(definitions: Definitions) -> Iterator[str]:
+    try:
+        Access(definitions, build_tables(definitions.types))
+    except ValueError as error:
+        yield f"capability/access-policy.yaml: {error}"
+
+
+def _untold(mappings: Mappings) -> Iterator[str]:
+    announced = {type_ for rule in RULES for type_ in rule.announces}
+    for type_ in sorted(announced - set(mappings.events)):
+        yield f"mappings/: events: no file says what {type_} tells"
