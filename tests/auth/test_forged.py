@@ -15,6 +15,7 @@ from fhir_server.http.auth import Authenticator, AuthSettings, mint
 from fhir_server.http.auth.devkey import ISSUER as DEVELOPMENT
 from fhir_server.problems import Problem
 from tests.auth.issuer import Issuer, b64
+from tests.support.effort import effort
 
 
 def unsigned(issuer: Issuer, algorithm: str) -> str:
@@ -265,7 +266,7 @@ SEGMENT = st.one_of(
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=effort(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         ANY_TEXT,
@@ -278,7 +279,7 @@ async def test_garbage_is_always_a_401(local: tuple[Authenticator, str], header:
     await _refused(local[0], header)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=effort(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 async def test_any_change_of_header_or_claims_is_a_401(
     local: tuple[Authenticator, str], data: st.DataObject

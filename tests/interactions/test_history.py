@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fhir_server.problems import Problem
 from tests.interactions.conftest import House
+from tests.support.effort import effort
 
 STEPS = st.lists(st.sampled_from(["put", "delete", "stale", "broken"]), min_size=1, max_size=10)
 
@@ -23,7 +24,9 @@ async def refused(call: Any) -> int:
 
 
 @settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=effort(15),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 @given(STEPS)
 async def test_history_is_what_happened(house: House, steps: list[str]) -> None:

@@ -13,14 +13,17 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_server.communication.receipt import RECEIPT
+from fhir_server.communication.message import RECEIPT
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions import Resource
 from tests.interactions.conftest import House, settled
 from tests.support.clinic import Clinic, message, reference, thread
+from tests.support.effort import effort
 
 A_FEW = settings(
-    max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=effort(8),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 
 

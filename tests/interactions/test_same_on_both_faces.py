@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import NewClinic
 from tests.support.clinic import Clinic, Resource, message, refer, thread
+from tests.support.effort import effort
 
-A_FEW = settings(max_examples=20, deadline=None)
+A_FEW = settings(max_examples=effort(20), deadline=None)
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=60
 ).filter(lambda text: bool(text.strip()))

@@ -13,6 +13,7 @@ from fhir_server.context import Context
 from fhir_server.store.search import Derived
 from tests.search.bench import Bench, service
 from tests.search.worlds import access_worlds
+from tests.support.effort import effort
 
 CALLER = "Practitioner/d1"
 SELF = "Patient/p1"
@@ -72,7 +73,7 @@ def members(team: Resource) -> set[str]:
 
 @settings(
     deadline=None,
-    max_examples=30,
+    max_examples=effort(30),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(world=access_worlds())

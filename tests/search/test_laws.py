@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.search.bench import Bench, service
 from tests.search.naive import Naive
 from tests.search.worlds import QUESTIONS, worlds
+from tests.support.effort import effort
 
 LAW = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=effort(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

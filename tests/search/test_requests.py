@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fhir_server.context import Context
 from fhir_server.problems import Problem
 from tests.search.bench import Bench, Pairs, service
+from tests.support.effort import effort
 
 CALLER = "Practitioner/d1"
 
@@ -191,7 +192,9 @@ NAMES = (
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=effort(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     st.lists(

@@ -21,6 +21,7 @@ from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.loader import load_definitions
 from fhir_server.http.openapi import openapi
 from fhir_server.mapping.loader import load_mappings
+from tests.support.effort import effort
 from tests.v1.conftest import BASE, Ward
 
 CHECKS = [
@@ -51,7 +52,7 @@ def amina(ward: Ward) -> httpx.Client:
 @pytest.mark.hypothesis
 @schema.parametrize()
 @settings(
-    max_examples=20,
+    max_examples=effort(20),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

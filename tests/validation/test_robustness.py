@@ -12,6 +12,7 @@ from fhir_server.definitions.facts import SERVED_TYPES, load_facts
 from fhir_server.validation import Validator
 from fhir_server.validation.primitives import TESTS
 from fhir_server.validation.structure import Compiler
+from tests.support.effort import effort
 from tests.support.official import ROOT
 
 FACTS = load_facts()
@@ -43,7 +44,7 @@ JUNK = st.recursive(
 
 
 @given(st.sampled_from([*SERVED_TYPES, "zzz", ""]), st.data())
-@settings(max_examples=300)
+@settings(max_examples=effort(300))
 def test_no_object_makes_the_validator_fail(name: str, data: st.DataObject) -> None:
     known = sorted(COMPILER.node(name).fields) if name in SERVED_TYPES else ["id"]
     resource = data.draw(st.dictionaries(st.sampled_from(known), JUNK, max_size=6))
