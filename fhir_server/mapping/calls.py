@@ -51,7 +51,7 @@ async def perform(interactions: Interactions, route: Route, call: Call) -> Answe
     body = route.body.parse(call.document) if route.body else {}
     inputs = Inputs(call.ctx, path, body, call.mutation)
     try:
-        return await _PERFORM[route.declared.interaction](interactions, route, call, inputs)
+        return await _PERFORM[route.interaction](interactions, route, call, inputs)
     except Problem as problem:
         raise _reworded(problem, route, inputs) from None
 
@@ -62,7 +62,7 @@ def _reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
         return invalid("cursor is not one of this list", "cursor")
     if route.addressed is None:
         return problem
-    below = route.declared.interaction == "create" and problem.status == 422
+    below = route.interaction == "create" and problem.status == 422
     if below and problem.issues[0].code in NO_PARENT:
         return not_found(route.noun)
     reference = inputs.path[route.addressed]

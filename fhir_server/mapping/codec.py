@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from fhir_server.fhir.ids import is_id
 from fhir_server.fhir.instant import interval
+
+REMEMBERED: Final = 4096
 
 
 class Missing:
@@ -149,7 +152,9 @@ def reference(prefixes: Mapping[str, str]) -> Codec:
                 return f"{kind}/{value[cut:]}"
         raise Refused(f"must be an id that begins with {words}")
 
-    def decode(raw: Any) -> Any:
+    # The same few people stand in every row of a page.
+    @lru_cache(maxsize=REMEMBERED)
+    def decode(raw: str) -> Any:
         kind, _, rest = raw.partition("/")
         prefix = prefixes.get(kind)
         return prefix + rest if prefix and is_id(rest) else MISSING

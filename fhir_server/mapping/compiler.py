@@ -71,6 +71,7 @@ class RouteCompiler:
         return Route(
             method=method,
             template=template,
+            interaction=line.interaction,
             declared=line,
             file=self.file,
             resource=resource,

@@ -31,6 +31,7 @@ class Route:
 
     method: str
     template: str
+    interaction: str
     declared: RouteDeclaration
     file: str
     resource: str

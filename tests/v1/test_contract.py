@@ -411,29 +411,3 @@ def test_old_prefixes_answer_the_same_and_say_where_to_go(
     successor = f'<{BASE}/threads/{thread}>; rel="successor-version"'
     assert old.headers["Link"] == successor
     assert "Sunset" not in amina.get(f"/threads/{thread}").headers
-
-
-# One store, two faces
-
-
-def test_both_faces_store_the_same_resource(ward: Ward) -> None:
-    amina = ward.doctor("amina")
-    thread = amina.open_thread("usr_farid", patientId="pat_zahra").removeprefix("thr_")
-    by_v1 = amina.fhir(f"/Communication/{thread}")
-    sent = {
-        "resourceType": "Communication",
-        "status": "in-progress",
-        "topic": {"text": "Ward round"},
-        "subject": {"reference": "Patient/zahra"},
-        "recipient": [{"reference": "Practitioner/farid"}],
-    }
-    answer = amina.client.post("/fhir/R4/Communication", json=sent)
-    assert answer.status_code == 201, answer.text
-    by_fhir = answer.json()
-    for resource in (by_v1, by_fhir):
-        for varying in ("id", "sent"):
-            del resource[varying]
-        del resource["meta"]["lastUpdated"]
-    assert by_v1 == by_fhir
-    assert [event for event, _, _ in ward.events()] == ["communication.thread.created"] * 2
-    assert len(amina.threads()) == 2
