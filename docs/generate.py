@@ -20,7 +20,8 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from fhir_server.cli import declarations, parser
+from fhir_server.cli import parser
+from fhir_server.declarations import read_declarations
 from fhir_server.problems import V1_CODES
 from fhir_server.settings import Settings
 
@@ -181,7 +182,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def v1_page() -> str:
     """Every v1 route and event, with what the mapping files say of them."""
-    _, mappings = declarations()
+    mappings = read_declarations().mappings
     routes = [
         (
             f"`{route.method} {route.template}`",
@@ -210,7 +211,7 @@ def v1_page() -> str:
 
 def fhir_page() -> str:
     """Every resource type with its interactions, operations and search parameters."""
-    definitions, _ = declarations()
+    definitions = read_declarations().definitions
     rows = [
         (
             name,
