@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from fhir_server.definitions.model import Definitions, HotIndex
 from fhir_server.store.migrations import migrate
+from fhir_server.store.pool import APP_ROLE
 from tests.conftest import NewDatabase
 
 SCHEMA = """
@@ -18,6 +20,8 @@ UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE s
 UNION ALL SELECT 'policy', tablename, policyname, qual FROM pg_policies
 UNION ALL SELECT 'grant', table_name, privilege_type, grantee
   FROM information_schema.role_table_grants WHERE table_schema = 'public'
+UNION ALL SELECT 'security', relname, relrowsecurity::text, relforcerowsecurity::text
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 ORDER BY 1, 2, 3, 4
 """
 
@@ -64,6 +68,34 @@ def test_a_type_less_loses_no_data(new_database: NewDatabase, definitions: Defin
     types = {name: served for name, served in definitions.types.items() if name != "Task"}
     migrate(url, replace(definitions, types=types))
     assert schema(url) == before
+    migrate(url, definitions)
+    assert schema(url) == before
+
+
+def test_a_new_instance_starts_beside_those_that_serve(
+    new_database: NewDatabase, definitions: Definitions
+) -> None:
+    url = new_database()
+    with psycopg.connect(url) as serving:
+        for table in ("communication", "history", "outbox"):
+            serving.execute(
+                sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(sql.Identifier(table))
+            )
+        impatient = "options=-c%20lock_timeout%3D500"
+        migrate(f"{url}{'&' if '?' in url else '?'}{impatient}", definitions)
+
+
+def test_protection_that_was_taken_away_is_put_back(
+    new_database: NewDatabase, definitions: Definitions
+) -> None:
+    url = new_database()
+    before = schema(url)
+    with psycopg.connect(url) as owner:
+        owner.execute("DROP POLICY tenant ON patient")
+        owner.execute("DROP POLICY tenant ON history")
+        owner.execute("CREATE POLICY tenant ON history USING (true)")
+        owner.execute("ALTER TABLE outbox NO FORCE ROW LEVEL SECURITY")
+        owner.execute(f"REVOKE DELETE ON task FROM {APP_ROLE}")
     migrate(url, definitions)
     assert schema(url) == before
 

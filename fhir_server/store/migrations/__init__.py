@@ -51,7 +51,12 @@ def _declared(connection: Connection, definitions: Definitions) -> None:
     tables.create_all(connection)
     for table in tables.sorted_tables:
         _add_missing(connection, table)
-        _protect(connection, connection.dialect.identifier_preparer.format_table(table))
+    # Protecting locks a table against everyone: one that is protected is left alone, so that a
+    # new instance may start beside those that serve.
+    protected = {name for (name,) in connection.exec_driver_sql(_PROTECTED)}
+    for table in tables.sorted_tables:
+        if table.name not in protected:
+            _protect(connection, connection.dialect.identifier_preparer.format_table(table))
 
 
 def _add_missing(connection: Connection, table: Table) -> None:
@@ -68,12 +73,23 @@ def _add_missing(connection: Connection, table: Table) -> None:
             index.create(connection)
 
 
+_RULE = f"tenant = current_setting('{SETTING}', true)"
+_GRANTED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_PROTECTED = f"""
+SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+ WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND relforcerowsecurity
+   AND polname = 'tenant' AND polcmd = '*' AND polpermissive AND polwithcheck IS NULL
+   AND pg_get_expr(polqual, polrelid) = '(tenant = current_setting(''{SETTING}''::text, true))'
+   AND {" AND ".join(f"has_table_privilege('{APP_ROLE}', pg_class.oid, '{it}')" for it in _GRANTED)}
+"""
+
+
 def _protect(connection: Connection, table: str) -> None:
     for statement in (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         f"DROP POLICY IF EXISTS tenant ON {table}",
-        f"CREATE POLICY tenant ON {table} USING (tenant = current_setting('{SETTING}', true))",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP_ROLE}",
+        f"CREATE POLICY tenant ON {table} USING ({_RULE})",
+        f"GRANT {', '.join(_GRANTED)} ON {table} TO {APP_ROLE}",
     ):
         connection.execute(text(statement))
