@@ -6,12 +6,14 @@ https://hl7.org/fhir/R4/references.html#literal
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _REST = re.compile(
     r"(?:(?P<base>https?://[^\s?#]+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
     r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?(?P<fragment>#\S+)?"
 )
+_SHORT = 128
 
 
 class Reference(NamedTuple):
@@ -35,6 +37,10 @@ def parse(text: str, base: str | None = None) -> Reference:
     An absolute URL under `base` (this server) is read as the relative one. A foreign RESTful
     URL keeps `url` and also tells `type` and `id`.
     """
+    return _remembered(text, base) if len(text) <= _SHORT else _read(text, base)
+
+
+def _read(text: str, base: str | None) -> Reference:
     if text.startswith("#"):
         return Reference(fragment=text[1:])
     found = _REST.fullmatch(text)
@@ -46,3 +52,7 @@ def parse(text: str, base: str | None = None) -> Reference:
         found["type"], found["id"], found["version"],
         None if own else text, fragment[1:] if fragment else None,
     )  # fmt: skip
+
+
+# A resource names the same few others again and again.
+_remembered = lru_cache(maxsize=16_384)(_read)
