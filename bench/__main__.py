@@ -55,8 +55,8 @@ def compare(bench: Bench, only: list[str] | None = None) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description=__doc__)
     parser.add_argument("--size", type=int, default=200_000, help="Communications (200000)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run (3)")
-    parser.add_argument("--rounds", type=int, default=5, help="of both in turn (5)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each run (1.5)")
+    parser.add_argument("--rounds", type=int, default=9, help="of both in turn (9)")
     parser.add_argument("--connections", type=int, default=16, help="keep-alive (16)")
     parser.add_argument("--only", nargs="*", choices=[s.name for s in SCENARIOS])
     parser.add_argument("--keep", action="store_true", help="use the last run's database again")
