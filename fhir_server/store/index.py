@@ -2,7 +2,9 @@
 
 Equality parameters (token, reference, uri) become keys in one array; hot parameters also get
 columns of their own; parameters that are compared (string, date, number, quantity) get rows in
-the type's value table. `:missing` asks for a marker key that each present parameter leaves.
+the type's value table. `:missing` asks for a marker key that each present parameter leaves; a
+hot one that is absent leaves one too, so that the key index finds what lacks it, as a thread
+lacks `part-of`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, Final
 from fhir_server.definitions.model import Definitions, SearchParameter, ServedType
 from fhir_server.fhir.path import compile
 from fhir_server.store.keys import (
+    absent,
     hot_reference,
     present,
     reference_key,
@@ -78,6 +81,8 @@ class Indexer:
             elements = path.values(resource)
             if elements and put.put(tenant, row, elements):
                 row.keys.append(value_key(tenant, put.present, ""))
+            elif put.hot:
+                row.keys.append(value_key(tenant, put.absent, ""))
         row.keys = [own, *dict.fromkeys(row.keys)]
         return row
 
@@ -85,7 +90,7 @@ class Indexer:
 def _puts(served: ServedType, base: str | None) -> list[_Put]:
     hot = {parameter.code for parameter in served.hot}
     return [
-        _put(parameter)(parameter, parameter.code in hot, base)
+        _put(parameter)(parameter, (parameter.alias_of or parameter.code) in hot, base)
         for parameter in served.search.values()
         if parameter.expression and parameter.code not in BUILT_IN
     ]
@@ -105,12 +110,22 @@ def _put(parameter: SearchParameter) -> type[_Put]:
 class _Put:
     """Puts the values of one parameter into a row; `put` is false where there are none."""
 
-    __slots__ = ("base", "code", "column", "greatest", "hot", "least", "parameter", "present")
+    __slots__ = (
+        "absent",
+        "base",
+        "code",
+        "column",
+        "greatest",
+        "hot",
+        "least",
+        "parameter",
+        "present",
+    )
 
     def __init__(self, parameter: SearchParameter, hot: bool, base: str | None) -> None:  # noqa: FBT001
         self.parameter = parameter
         self.code = parameter.code
-        self.present = present(parameter.code)
+        self.present, self.absent = present(parameter.code), absent(parameter.code)
         self.hot = hot
         self.base = base
         self.column = column_name(parameter.code)
@@ -134,7 +149,7 @@ def _ends(values: list[SortValue]) -> tuple[SortValue, SortValue]:
 
 
 class _Tokens(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         codes: list[SortValue] = []
@@ -148,7 +163,7 @@ class _Tokens(_Put):
 
 
 class _References(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         found = dict.fromkeys(t for e in elements for t in targets(e, self.base))
@@ -173,7 +188,7 @@ class _References(_Put):
 
 
 class _Uris(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         found = [element for element in elements if isinstance(element, str)]
@@ -183,7 +198,7 @@ class _Uris(_Put):
 
 
 class _Strings(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         found = dict.fromkeys(text for element in elements for text in texts(element))
@@ -194,7 +209,7 @@ class _Strings(_Put):
 
 
 class _Dates(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         found = dict.fromkeys(i for element in elements for i in intervals(element))
@@ -209,7 +224,7 @@ class _Dates(_Put):
 
 
 class _Amounts(_Put):
-    __slots__ = ()
+    __slots__ = ("absent",)
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         found = dict.fromkeys(amount for element in elements for amount in amounts(element))

@@ -35,9 +35,19 @@ def present(parameter: str) -> str:
     return parameter + ":present"
 
 
+def absent(parameter: str) -> str:
+    """The name under which a resource without a value of a hot parameter has a key."""
+    return parameter + ":absent"
+
+
 def present_key(tenant: str, parameter: str) -> int:
     """The key of a resource that has any value under `parameter`, for `:missing`."""
     return value_key(tenant, present(parameter), "")
+
+
+def absent_key(tenant: str, parameter: str) -> int:
+    """The key of a resource that has no value under the hot `parameter`."""
+    return value_key(tenant, absent(parameter), "")
 
 
 @lru_cache(maxsize=65_536)

@@ -10,7 +10,7 @@ from typing import Final
 
 from fhir_server.definitions.model import SearchParameter
 from fhir_server.problems import Problem
-from fhir_server.store.keys import present_key
+from fhir_server.store.keys import absent_key, present_key
 from fhir_server.store.search import compared, equal, linked
 from fhir_server.store.search.asking import Asking, NotSupported, bad_value
 from fhir_server.store.search.literals import alternatives, checked
@@ -63,7 +63,7 @@ def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
         return negated(found) if modifier else found
     parameter = _LAST_UPDATED if code == "_lastUpdated" else asking.parameter(resource_type, code)
     if modifier == "missing":
-        return _missing(asking, parameter, text)
+        return _missing(asking, resource_type, parameter, text)
     read = _READ.get(parameter.type)
     if read is None or not parameter.expression:
         raise NotSupported(f"{code} is not supported")
@@ -86,10 +86,15 @@ def _values(asking: Asking, code: str, text: str) -> list[str]:
     return [value for value in known if value is not None]
 
 
-def _missing(asking: Asking, parameter: SearchParameter, text: str) -> Node:
+def _missing(asking: Asking, resource_type: str, parameter: SearchParameter, text: str) -> Node:
     if text not in {"true", "false"}:
         bad_value(parameter.code, ":missing is true or false")
     if parameter.code in ALWAYS:
         return negated(NOTHING) if text == "false" else NOTHING
     present = keys([present_key(asking.tenant, parameter.code)])
-    return present if text == "false" else negated(present)
+    if text == "false":
+        return present
+    hot = parameter.alias_of or parameter.code
+    if any(found.code == hot for found in asking.types[resource_type].hot):
+        return keys([absent_key(asking.tenant, parameter.code)])
+    return negated(present)
