@@ -160,3 +160,19 @@ async def test_a_key_belongs_to_one_caller_of_one_tenant(house: House) -> None:
         again = await house.do.create(ctx, "Organization", dict(body), idempotency=keyed("k"))
         assert first.created
         assert again.replay == Answer(201, b'{"done":true}', {})
+
+
+async def test_search_values_come_and_go_with_the_resource(house: House, database_url: str) -> None:
+    patient = {"resourceType": "Patient", "id": "named", "birthDate": "1970-01-01"}
+    for families in (["Amiri"], ["Amiri", "Karimi"], [], ["Noori"]):
+        await house.put({**patient, "name": [{"family": f} for f in families] or [{"text": "-"}]})
+        assert values(database_url, house.tenant, "family") == sorted(families)
+    await house.do.delete(house.service, "Patient", "named")
+    assert values(database_url, house.tenant, "family") == []
+    assert values(database_url, house.tenant, "birthdate") == []
+
+
+def values(url: str, tenant: str, param: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        query = "SELECT exact FROM patient_value WHERE (tenant, param) = (%s, %s) ORDER BY 1"
+        return [exact for (exact,) in connection.execute(query, [tenant, param])]

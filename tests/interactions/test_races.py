@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from fhir_server.communication.message import RECEIPT
 from fhir_server.fhir.instant import now_text
-from fhir_server.interactions import Resource
+from fhir_server.interactions import Resource, Result
 from tests.interactions.conftest import House, settled
 from tests.support.clinic import Clinic, message, reference, thread
 from tests.support.effort import effort
@@ -182,3 +184,17 @@ async def test_readers_of_many_messages_do_not_block_each_other(house: House) ->
     for one in said:
         versions = await house.versions("Communication", one["id"])
         assert versions == list(range(len(versions), 0, -1))
+
+
+async def test_putting_and_deleting_at_once_leaves_no_gap(house: House) -> None:
+    body = {"resourceType": "Organization", "id": "o", "name": "North"}
+
+    def both() -> list[Coroutine[Any, Any, Result]]:
+        return [house.put(dict(body)), house.do.delete(house.service, "Organization", "o")]
+
+    done, refused = await settled(call for _ in range(12) for call in both())
+    assert refused == []
+    written = [result.stored for result in done if result.stored]
+    versions = await house.versions("Organization", "o")
+    assert versions == list(range(len(versions), 0, -1))
+    assert sorted(stored.version for stored in written) == versions[::-1]
