@@ -134,13 +134,17 @@ def _wrapped(body: Resource, call: Call) -> bool:
 
 
 def _unwrapped(body: Resource, profile: str | None) -> tuple[Resource, str | None]:
-    listed = [p for p in body.get("parameter") or () if isinstance(p, dict)]
-    named = {p["name"]: p for p in listed if isinstance(p.get("name"), str)}
+    listed = body.get("parameter")
+    parameters = [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []
+    named = {p["name"]: p for p in parameters if isinstance(p.get("name"), str)}
     resource = named.get("resource", {}).get("resource")
     if not isinstance(resource, dict):
         raise invalid("the parameter resource is required", "Parameters.parameter")
     given = named.get("profile", {})
-    return resource, given.get("valueUri") or given.get("valueCanonical") or profile
+    asked = given.get("valueUri") or given.get("valueCanonical") or profile
+    if not isinstance(asked, str | None):
+        raise invalid("the parameter profile must be a uri", "Parameters.parameter")
+    return resource, asked
 
 
 def written(call: Call, result: Result) -> Reply:
