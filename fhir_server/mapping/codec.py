@@ -6,6 +6,7 @@ answers `MISSING` for what v1 has no word for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,8 @@ from fhir_server.fhir.ids import is_id
 from fhir_server.fhir.instant import interval
 
 REMEMBERED: Final = 4096
+# https://hl7.org/fhir/R4/datatypes.html#string
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Missing:
@@ -56,6 +59,8 @@ def _text(value: Any) -> str:
         raise Refused("must be a string")
     if not value or value.isspace():
         raise Refused("must not be empty")
+    if _CONTROL.search(value):
+        raise Refused("must not have control characters")
     return value
 
 

@@ -29,6 +29,7 @@ FILES = {
 }
 POINTERS = {"reference", "url"}
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+LETTERS = st.characters(min_codepoint=32, exclude_categories=["Cs"])
 IDS = st.text("aZ9-.", min_size=1, max_size=9)
 
 
@@ -45,7 +46,7 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
         case "string", "date-time":
             return st.datetimes(timezones=st.just(UTC), min_value=OLDEST).map(now_text)
         case "string", _:
-            return st.text(min_size=1, max_size=9).filter(lambda text: not text.isspace())
+            return st.text(LETTERS, min_size=1, max_size=9).filter(lambda text: not text.isspace())
         case "boolean", _:
             return st.booleans()
         case "array", _:

@@ -182,6 +182,23 @@ def test_urgency_there_and_back(ward: Ward, urgency: str) -> None:
     assert len(amina.threads(urgent="true")) == (urgency != "routine")
 
 
+@pytest.mark.parametrize("body", ["a\x07", "a" * 1_048_577, " ", "\N{NO-BREAK SPACE}"])
+def test_what_no_message_can_say(ward: Ward, body: str) -> None:
+    amina = ward.doctor("amina")
+    answer = amina.post(f"/threads/{amina.open_thread('usr_farid')}/messages", {"body": body})
+    assert refused(answer) == (400, "VALIDATION_ERROR")
+    assert [f["field"] for f in answer.json()["error"]["details"]["fields"]] == ["body"]
+
+
+def test_what_a_message_can_say_is_kept_as_it_was_sent(ward: Ward) -> None:
+    amina = ward.doctor("amina")
+    thread = amina.open_thread("usr_farid")
+    said = ["  spaces  ", "lines\r\n\ttabs", "<b>no markup</b>", "د صحت حال څنګه دی؟", "👩🏽‍⚕️"]
+    for body in said:
+        amina.send(thread, body)
+    assert [m["body"] for m in amina.messages(thread)] == said[::-1]
+
+
 def test_urgency_is_routine_when_nobody_says(ward: Ward) -> None:
     amina = ward.doctor("amina")
     thread = amina.open_thread("usr_farid")

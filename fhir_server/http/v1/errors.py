@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -13,6 +14,7 @@ from fhir_server.problems import Problem
 # Answers hold patient data: no cache on the way may keep them.
 CONTENT = {"content-type": "application/json", "cache-control": "no-store"}
 # v1 does not tell what was deleted from what never was, nor a stale version from other conflicts.
+_INDEX = re.compile(r"\[\d+\]")
 STATUSES: Mapping[int, int] = {410: 404, 412: 409}
 
 
@@ -43,6 +45,8 @@ def _v1_name(expression: str | None, route: Route | None) -> str | None:
     start = f"{route.written}." if route else ""
     if not expression or route is None or not expression.startswith(start):
         return expression
-    element = expression.removeprefix(start).partition(".")[0].partition("[")[0]
+    place = _INDEX.sub("", expression.removeprefix(start))
+    element = place.partition(".")[0]
     names = [name for name, field in route.fields.items() if field.element == element]
-    return names[0] if len(names) == 1 else None
+    exact = [name for name in names if place == route.fields[name].declared.path]
+    return next(iter(exact if len(names) > 1 else names), None)
