@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from fhir_server.context import Context
 from fhir_server.store.search import Derived
 from tests.search.bench import Bench, service
-from tests.search.worlds import access_worlds
+from tests.search.worlds import RESTRICTED, access_worlds
 from tests.support.effort import effort
 
 CALLER = "Practitioner/d1"
@@ -186,3 +186,35 @@ async def test_another_tenant_does_not_exist(bench: Bench, tenant: str) -> None:
 def test_who_may_write(bench: Bench, role: str, kind: str, *, may: bool) -> None:
     ctx = Context("t", "s", roles=frozenset({role}))
     assert bench.access.may_write(ctx, kind) is may
+
+
+@pytest.mark.parametrize("kind", ["RelatedPerson", "Appointment", "Task", "DocumentReference"])
+async def test_other_chart_entries_follow_their_patient(
+    bench: Bench, tenant: str, kind: str
+) -> None:
+    """Whether the patient is a column of the type or only among its keys."""
+    security = {"security": [{"system": RESTRICTED, "code": "R"}]}
+    world: list[dict[str, Any]] = [
+        {"resourceType": "Patient", "id": "open"},
+        {"resourceType": "Patient", "id": "sealed", "meta": security},
+        *(entry(kind, patient) for patient in ("open", "sealed", "unknown")),
+    ]
+    await bench.put(tenant, world)
+    assert await bench.ids(doctor(tenant), kind, []) == ["of-open"]
+    team = {"member": {"reference": CALLER}}
+    subject = {"reference": "Patient/sealed"}
+    care = {"resourceType": "CareTeam", "id": "t", "subject": subject, "participant": [team]}
+    await bench.put(tenant, [care])
+    assert await bench.ids(doctor(tenant), kind, []) == ["of-open", "of-sealed"]
+
+
+def entry(kind: str, patient: str) -> dict[str, Any]:
+    """A resource of the type about the patient."""
+    reference = {"reference": f"Patient/{patient}"}
+    about: dict[str, dict[str, Any]] = {
+        "RelatedPerson": {"patient": reference},
+        "Appointment": {"participant": [{"status": "accepted"}, {"actor": reference}]},
+        "Task": {"for": reference},
+        "DocumentReference": {"subject": reference},
+    }
+    return {"resourceType": kind, "id": f"of-{patient}", **about[kind]}

@@ -47,13 +47,12 @@ def _chained(
 
 
 def _style(asking: Asking, resource_type: str, code: str, node: Node) -> str:
-    """How the reference is followed: a look-up a row, a set of column values, a set of keys."""
+    """How the reference is followed: for each row by itself, or to a set that is found first;
+    by the typed column where it holds every value, else by keys."""
     single = asking.types[resource_type].search[code].single
-    if not (single and _has_column(asking, resource_type, code)):
-        return "chain-keys"
-    return (
-        "chain-row" if asking.rowwise and not node.shape[0].startswith("has-") else "chain-column"
-    )
+    held = "column" if single and _has_column(asking, resource_type, code) else "keys"
+    each_row = asking.rowwise and not node.shape[0].startswith("has-")
+    return f"chain-{'row' if each_row else 'set'}-{held}"
 
 
 def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:

@@ -29,7 +29,7 @@ from fhir_server.store.search.node import Shape
 from fhir_server.store.tables import column_name
 
 
-def chain_row(build: Building, shape: Shape, row: Row) -> Condition:
+def chain_row_column(build: Building, shape: Shape, row: Row) -> Condition:
     _, code, target_type, met = shape
     target = build.row(target_type)
     column = row.c[column_name(code)]
@@ -48,7 +48,23 @@ def chain_row(build: Building, shape: Shape, row: Row) -> Condition:
     return exists(found)
 
 
-def chain_column(build: Building, shape: Shape, row: Row) -> Condition:
+def chain_row_keys(build: Building, shape: Shape, row: Row) -> Condition:
+    _, code, target_type, met = shape
+    target = build.row(target_type)
+    held = func.unnest(row.c["keys"]).column_valued("held")
+    # Unmasking every key of the row gives the hash of each target, and noise.
+    referred = array_of(select(held.op("#")(mask(code))).correlate(row.source))
+    found = (
+        select(true())
+        .select_from(target.source)
+        .where(overlap(target, referred), build.where(met, target))
+        .correlate(row.source)
+        .offset(literal_column("0"))
+    )
+    return exists(found)
+
+
+def chain_set_column(build: Building, shape: Shape, row: Row) -> Condition:
     _, code, target_type, met = shape
     target = build.row(target_type)
     references = select(name_of(target_type + "/").op("||")(target.c.id))
@@ -57,7 +73,7 @@ def chain_column(build: Building, shape: Shape, row: Row) -> Condition:
     )
 
 
-def chain_keys(build: Building, shape: Shape, row: Row) -> Condition:
+def chain_set_keys(build: Building, shape: Shape, row: Row) -> Condition:
     _, code, target_type, met = shape
     target = build.row(target_type)
     referring = select(first_key(target).op("#")(mask(code)))
