@@ -47,19 +47,21 @@ def test_a_new_declaration_adds_its_columns_and_index_and_keeps_the_rows(
     before = schema(url)
     with psycopg.connect(url) as connection:
         connection.execute(
-            "INSERT INTO task (tenant, id, version, updated, body, keys)"
+            "INSERT INTO provenance (tenant, id, version, updated, body, keys)"
             " VALUES ('t', 'x', 1, now(), '{}', '{}')"
         )
-    migrate(url, with_index(definitions, "Task", "owner", "authored-on"))
+    migrate(url, with_index(definitions, "Provenance", "patient", "recorded"))
     added = [(kind, table, name) for kind, table, name, _ in set(schema(url)) - set(before)]
     assert sorted(added) == [
-        ("column", "task", "p_authored_on"),
-        ("column", "task", "p_authored_on_high"),
-        ("column", "task", "p_owner"),
-        ("index", "task", "task_owner_authored_on"),
+        ("column", "provenance", "p_patient"),
+        ("column", "provenance", "p_recorded"),
+        ("column", "provenance", "p_recorded_high"),
+        ("index", "provenance", "provenance_patient_recorded"),
     ]
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT id, p_owner FROM task").fetchall() == [("x", None)]
+        assert connection.execute("SELECT id, p_patient FROM provenance").fetchall() == [
+            ("x", None)
+        ]
 
 
 def test_a_type_less_loses_no_data(new_database: NewDatabase, definitions: Definitions) -> None:
