@@ -50,16 +50,16 @@ def test_a_new_declaration_adds_its_columns_and_index_and_keeps_the_rows(
             "INSERT INTO provenance (tenant, id, version, updated, body, keys)"
             " VALUES ('t', 'x', 1, now(), '{}', '{}')"
         )
-    migrate(url, with_index(definitions, "Provenance", "patient", "recorded"))
+    migrate(url, with_index(definitions, "Provenance", "target", "recorded"))
     added = [(kind, table, name) for kind, table, name, _ in set(schema(url)) - set(before)]
     assert sorted(added) == [
-        ("column", "provenance", "p_patient"),
         ("column", "provenance", "p_recorded"),
         ("column", "provenance", "p_recorded_high"),
-        ("index", "provenance", "provenance_patient_recorded"),
+        ("column", "provenance", "p_target"),
+        ("index", "provenance", "provenance_target_recorded"),
     ]
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT id, p_patient FROM provenance").fetchall() == [
+        assert connection.execute("SELECT id, p_target FROM provenance").fetchall() == [
             ("x", None)
         ]
 
