@@ -58,21 +58,17 @@ class Server:
 @contextmanager
 def running(arguments: Sequence[str], env: Mapping[str, str]) -> Iterator[Server]:
     """`python -m …`, from when it listens until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        found = next(filter(None, map(LISTENS.search, process.stdout)), None)
-        assert found is not None, "the server did not start"
-        yield Server(found[1], found[2], psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    command = [sys.executable, "-m", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = next(filter(None, map(LISTENS.search, process.stdout)), None)
+            assert found is not None, "the server did not start"
+            yield Server(found[1], found[2], psutil.Process(process.pid))
+        finally:
+            process.terminate()
 
 
 def kept(folder: Path, name: str, value: object) -> Path:
