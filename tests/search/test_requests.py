@@ -58,6 +58,7 @@ async def refused(bench: Bench, params: Pairs, kind: str = "Communication") -> P
         [("_has:Communication", "x")],
         [("part-of." * 9 + "status", "x")],
         [("status", "x")] * 100,
+        [("part-of.status", "x")] * 13,
         [("_sort", "sent,received,status,category,subject,_id")],
     ],
 )

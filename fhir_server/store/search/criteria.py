@@ -16,7 +16,7 @@ from fhir_server.store.search.asking import Asking, NotSupported, bad_value
 from fhir_server.store.search.literals import alternatives, checked
 from fhir_server.store.search.node import NOTHING, Node, keys, negated
 
-MOST_HOPS = 5
+MOST_HOPS = 4
 
 Read = Callable[[Asking, str, SearchParameter, str, list[str]], Node]
 _READ: Final[Mapping[str, Read]] = {

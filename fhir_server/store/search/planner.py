@@ -64,8 +64,8 @@ class Planner:
         self._access = access
         self._cursors = Cursors(cursor_key)
         self._base = base
-        self._search_sql = lru_cache(maxsize=2048)(lambda shape: search_sql(tables, shape))
-        self._several_sql = lru_cache(maxsize=512)(lambda shapes: several_sql(tables, shapes))
+        self._search_sql = lru_cache(maxsize=1024)(lambda shape: search_sql(tables, shape))
+        self._several_sql = lru_cache(maxsize=256)(lambda shapes: several_sql(tables, shapes))
 
     def plan(
         self,

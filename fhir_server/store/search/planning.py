@@ -20,6 +20,8 @@ from fhir_server.store.search.page import Derived, Pair
 from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, Drive, SearchShape
 
 MOST_CRITERIA = 64
+# Over all chains and reverse chains of a request: a statement grows with each.
+MOST_LINKS = 12
 
 
 class Planned(NamedTuple):
@@ -106,6 +108,8 @@ class Planning:
     def _criteria(self, criteria: Sequence[Pair]) -> list[Node]:
         if len(criteria) > MOST_CRITERIA:
             raise Problem(400, "too-costly", f"more than {MOST_CRITERIA} parameters")
+        if sum(name.count(".") + name.count("_has:") for name, _ in criteria) > MOST_LINKS:
+            raise Problem(400, "too-costly", f"more than {MOST_LINKS} chained resources")
         nodes = []
         for pair in criteria:
             try:
