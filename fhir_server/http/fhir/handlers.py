@@ -71,6 +71,9 @@ async def search(service: Service, call: Call) -> Reply:
 async def create(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#create"""
     criteria = call.criteria("create")
+    if call.request.header("if-none-exist") is not None:
+        # Passed over, it would make the duplicate that the client wants to avoid.
+        raise Problem(400, "not-supported", "conditional create is not supported")
     resource = await call.resource()
     result = await service.interactions.create(call.ctx, call.type, resource, criteria=criteria)
     return written(call, result)
