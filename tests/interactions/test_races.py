@@ -58,6 +58,19 @@ async def test_one_idempotency_key_has_one_effect(clinic: Clinic, database_url: 
         assert connection.execute(sent, [clinic.tenant]).fetchall() == [(1,)]
 
 
+async def test_one_key_with_two_bodies_has_the_effect_of_one(clinic: Clinic) -> None:
+    header, key = clinic.amina.created(thread()), uuid4().hex
+    url = clinic.amina.http.base_url.join(f"/v1/communication/threads/thr_{header['id']}/messages")
+    headers = {"authorization": clinic.amina.authorization, "idempotency-key": key}
+    bodies = [{"body": "This"}, {"body": "That"}] * 12
+    answers = await at_once(
+        [httpx.Request("POST", url, json=body, headers=headers) for body in bodies]
+    )
+    assert Counter(answer.status_code for answer in answers) == {201: 12, 422: 12}
+    (said,) = {answer.json().get("messageId") for answer in answers} - {None}
+    assert clinic.amina.ids(f"Communication?part-of={reference(header)}") == {said[4:]}
+
+
 async def test_of_many_updates_to_one_version_one_wins(clinic: Clinic) -> None:
     amina = clinic.amina
     header = amina.created(thread())
