@@ -17,6 +17,7 @@ from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors
 from fhir_server.store.search.includes import Asked, included
 from fhir_server.store.search.node import NOTHING, Node, all_of
+from fhir_server.store.search.order import Key, keys_of
 from fhir_server.store.search.page import Derived, Fetches, Page, Pair, Reach
 from fhir_server.store.search.planning import Planned, Planning
 from fhir_server.store.search.statement import search_sql, several_sql
@@ -64,6 +65,7 @@ class Planner:
         self._access = access
         self._cursors = Cursors(cursor_key)
         self._base = base
+        self._keys_of = lru_cache(maxsize=1024)(self._sort)
         self._search_sql = lru_cache(maxsize=1024)(lambda shape: search_sql(tables, shape))
         self._several_sql = lru_cache(maxsize=256)(lambda shapes: several_sql(tables, shapes))
 
@@ -85,8 +87,9 @@ class Planner:
         too-costly.
         """
         asking = self.asking(ctx, reach)
-        trusted = replace(self._access.trusted(ctx), policy=asking.policy)
-        planning = Planning(ctx, resource_type, asking, trusted, self._cursors)
+        own = derived or required
+        trusted = replace(self._access.trusted(ctx), policy=asking.policy) if own else asking
+        planning = Planning(ctx, resource_type, asking, trusted, self._cursors, self._keys_of)
         plan = planning.planned(params, derived, required, lenient=handling == "lenient")
         args = _args(plan.values)
         if plan.shape.limit is None:
@@ -129,6 +132,9 @@ class Planner:
             policy=lambda resource_type: self._policy(ctx, resource_type, reach),
             base=self._base,
         )
+
+    def _sort(self, resource_type: str, sort: str) -> tuple[Key, ...]:
+        return keys_of(self._definitions.types[resource_type], sort)
 
     def _policy(self, ctx: Context, resource_type: str, reach: Reach | None) -> Node:
         node = self._access.node(ctx, resource_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fhir_server.context import Context
@@ -45,12 +45,14 @@ class Planning:
         asking: Asking,
         trusted: Asking,
         cursors: Cursors,
+        keys_of: Callable[[str, str], tuple[order.Key, ...]],
     ) -> None:
         self._ctx = ctx
         self._type = resource_type
         self._asking = asking
         self._trusted = trusted
         self._cursors = cursors
+        self._keys_of = keys_of
         self._served: ServedType = asking.served(resource_type)
         self._unknown: list[str] = []
         self._used: list[Pair] = []
@@ -134,7 +136,7 @@ class Planning:
 
     def _sort(self, sort: str) -> tuple[order.Key, ...]:
         try:
-            return order.keys_of(self._served, sort) if sort else ()
+            return self._keys_of(self._type, sort) if sort else ()
         except NotSupported as error:
             self._unknown.append(error.diagnostics)
             return ()
@@ -144,7 +146,7 @@ class Planning:
         served = self._asking.served(one.type)
         asked = result.read(one.params)
         nodes = [criterion(self._trusted, one.type, *pair) for pair in asked.criteria]
-        sort = order.keys_of(served, asked.sort) if asked.sort else ()
+        sort = self._keys_of(one.type, asked.sort) if asked.sort else ()
         drive, targets, nodes = driven(served, nodes, sort, self._type)
         where = self._where(one.type, nodes, drive)
         values += [*targets, *where.values]
