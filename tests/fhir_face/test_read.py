@@ -91,8 +91,20 @@ def test_another_method_is_405_and_says_which_are_allowed(
 @pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "image/png"])
 def test_another_format_is_406(clinic: Clinic, accept: str) -> None:
     paths = ["Patient/zahra", "Patient", "Patient/zahra/_history/1", "Patient/zahra/_history"]
-    for path in paths:
+    for path in ["metadata", *paths]:
         assert refusal(clinic.amina.get(path, accept=accept)) == (406, "not-supported")
+
+
+def test_nothing_is_written_whose_answer_cannot_be_read(clinic: Clinic) -> None:
+    patient = {"resourceType": "Patient", "id": "zahra", "active": True}
+    for answer in (
+        clinic.service.post(patient, accept="application/fhir+xml"),
+        clinic.service.put(patient, accept="application/fhir+xml"),
+        clinic.service.post(patient, "Patient/$validate", accept="application/fhir+xml"),
+        clinic.service.post(patient, "Patient?_format=xml"),
+    ):
+        assert refusal(answer) == (406, "not-supported")
+    assert clinic.service.ids("Patient?active=true") == set()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
-from fhir_server.http.fhir.call import Call
+from fhir_server.http.fhir.call import Call, check_accept
 from fhir_server.http.fhir.handlers import HANDLERS, Service
 from fhir_server.http.fhir.metadata import metadata
 from fhir_server.http.fhir.replies import refused
@@ -83,6 +83,7 @@ class FhirFace:
         if len(parts) > 1 and not parts[-1]:
             parts.pop()
         if parts == ["metadata"] and request.method in ("GET", "HEAD"):
+            check_accept(request, dict(request.query()).get("_format"))
             return self._metadata(self._base(request, root))
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
         handler, call = self._call(request, ctx, parts, root)

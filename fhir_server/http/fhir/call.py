@@ -46,16 +46,9 @@ class Call:
         """What the scopes limit a type to that a search touches; None where they refuse it."""
         return narrowing(self.ctx, resource_type, "search-type")
 
-    def check_accept(self, format: str | None = None) -> None:
+    def check_accept(self) -> None:
         """406 where the client wants what is not JSON."""
-        if format is not None:
-            wanted = {media_type(format.replace(" ", "+"))}
-            acceptable = wanted <= FORMATS
-        else:
-            accept = self.request.header("accept") or ""
-            acceptable = any(media_type(part) in READABLE for part in accept.split(","))
-        if not acceptable:
-            raise Problem(406, "not-supported", "only application/fhir+json is produced")
+        check_accept(self.request, dict(self.request.query()).get("_format"))
 
     async def resource(self) -> dict[str, Any]:
         """The resource in the body; 415 for another content type, 400 for broken JSON."""
@@ -86,6 +79,17 @@ class Call:
         if not self.tail.isascii() or not self.tail.isdigit() or len(self.tail) > 9:
             raise not_found(f"{self.type}/{self.id}/_history/…")
         return int(self.tail)
+
+
+def check_accept(request: Request, format: str | None) -> None:
+    """406 where `_format`, or without it the Accept header, wants what is not JSON."""
+    if format is not None:
+        acceptable = media_type(format.replace(" ", "+")) in FORMATS
+    else:
+        accept = request.header("accept") or ""
+        acceptable = any(media_type(part) in READABLE for part in accept.split(","))
+    if not acceptable:
+        raise Problem(406, "not-supported", "only application/fhir+json is produced")
 
 
 def number(text: str, name: str) -> int:

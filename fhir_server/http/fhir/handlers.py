@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fhir_server.definitions.model import Definitions
-from fhir_server.http.fhir.call import Call
+from fhir_server.http.fhir.call import Call, check_accept
 from fhir_server.http.fhir.replies import json_reply, resource_reply
 from fhir_server.http.fhir.searchset import searchset_reply
 from fhir_server.http.fhir.versions import asked, history_reply
@@ -26,7 +26,7 @@ class Service:
 async def read(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#read"""
     criteria = call.criteria("read")
-    call.check_accept(dict(call.request.query()).get("_format"))
+    call.check_accept()
     stored = await service.interactions.read(call.ctx, call.type, call.address(), criteria=criteria)
     return resource_reply(stored)
 
@@ -34,7 +34,7 @@ async def read(service: Service, call: Call) -> Reply:
 async def vread(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#vread"""
     criteria = call.criteria("vread")
-    call.check_accept(dict(call.request.query()).get("_format"))
+    call.check_accept()
     stored = await service.interactions.vread(
         call.ctx, call.type, call.address(), call.version(), criteria=criteria
     )
@@ -44,7 +44,7 @@ async def vread(service: Service, call: Call) -> Reply:
 async def history(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#history"""
     criteria = call.criteria("history-instance")
-    call.check_accept(dict(call.request.query()).get("_format"))
+    call.check_accept()
     count, before = asked(call)
     page = await service.interactions.history(
         call.ctx, call.type, call.address(), before=before, limit=count, criteria=criteria
@@ -57,7 +57,7 @@ async def search(service: Service, call: Call) -> Reply:
     call.criteria("search-type")
     given = await call.parameters()
     formats = [value for name, value in given if name == "_format"]
-    call.check_accept(formats[0] if formats else None)
+    check_accept(call.request, formats[0] if formats else None)
     page = await service.interactions.search(
         call.ctx,
         call.type,
@@ -71,6 +71,7 @@ async def search(service: Service, call: Call) -> Reply:
 async def create(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#create"""
     criteria = call.criteria("create")
+    call.check_accept()
     if call.request.header("if-none-exist") is not None:
         # Passed over, it would make the duplicate that the client wants to avoid.
         raise Problem(400, "not-supported", "conditional create is not supported")
@@ -82,6 +83,7 @@ async def create(service: Service, call: Call) -> Reply:
 async def update(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#update"""
     criteria = call.criteria("update")
+    call.check_accept()
     resource = await call.resource()
     result = await service.interactions.update(
         call.ctx,
@@ -112,6 +114,7 @@ async def operation(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/operations.html"""
     if call.tail not in service.definitions.types[call.type].operations:
         raise Problem(404, "not-supported", f"{call.type} has no operation ${call.tail[:64]}")
+    call.check_accept()
     if call.tail == "validate":
         return await _validate(service, call)
     criteria = call.criteria("update")
