@@ -28,6 +28,7 @@ from fhir_server.store.search.building import Binds, Condition, Row
 from fhir_server.store.tables import Bytewise, Instant, column_name
 
 MOST_KEYS = 5
+LONGEST = 500
 
 
 class Key(NamedTuple):
@@ -45,6 +46,8 @@ class Key(NamedTuple):
 
 def keys_of(served: ServedType, sort: str) -> tuple[Key, ...]:
     """The keys that `_sort` names, `id` last; NotSupported for what cannot be sorted by."""
+    if len(sort) > LONGEST:
+        raise Problem(400, "too-costly", f"_sort is longer than {LONGEST} characters")
     words = [word.strip() for word in sort.split(",") if word.strip()]
     if len(words) > MOST_KEYS:
         raise Problem(400, "too-costly", f"more than {MOST_KEYS} sort keys")

@@ -10,14 +10,17 @@ from functools import lru_cache
 from fhir_server.fhir.reference import parse
 
 
+_SHORT = 128
+
+
 def targets(element: object, base: str | None = None) -> tuple[str, ...]:
     """What a Reference, canonical, uri or plain reference text points at."""
     text = element.get("reference") if isinstance(element, dict) else element
-    return _targets(text, base) if isinstance(text, str) else ()
+    if not isinstance(text, str):
+        return ()
+    return _remembered(text, base) if len(text) <= _SHORT else _targets(text, base)
 
 
-# The same few people, patients and threads are referred to again and again.
-@lru_cache(maxsize=65_536)
 def _targets(text: str, base: str | None) -> tuple[str, ...]:
     reference = parse(text, base)
     if reference.local:
@@ -26,6 +29,10 @@ def _targets(text: str, base: str | None) -> tuple[str, ...]:
         return ()
     unversioned, bar, _ = reference.url.partition("|")
     return (reference.url, unversioned) if bar else (reference.url,)
+
+
+# The same people, patients and threads are referred to again and again; a long URL must not stay.
+_remembered = lru_cache(maxsize=32_768)(_targets)
 
 
 def identifier(element: object) -> object:
