@@ -158,6 +158,49 @@ def test_a_patient_scope_narrows_a_clinician(clinic: Clinic, talks: Talks) -> No
 
 
 @pytest.mark.parametrize(
+    ("subject", "role"),
+    [
+        ("usr_amina", "DOCTOR"),
+        ("usr_farid", "NURSE"),
+        ("usr_noor", "DOCTOR"),
+        ("pat_zahra", "PATIENT"),
+        ("pat_omid", "PATIENT"),
+        ("pat_sealed", "PATIENT"),
+        ("usr_admin", "ADMIN"),
+        ("usr_visitor", "VISITOR"),
+        ("backend", "SERVICE"),
+    ],
+)
+def test_every_way_to_a_resource_is_open_or_none(
+    clinic: Clinic, talks: Talks, subject: str, role: str
+) -> None:
+    person = clinic.person(subject, role)
+    headers = [talks.about, talks.with_her, talks.sealed, talks.private]
+    said = [talks.about_said, talks.with_her_said, talks.sealed_said]
+    everything = {one["id"]: one for one in headers + said}
+    seen = person.ids("Communication?_count=100")
+    for id, one in everything.items():
+        paths = [reference(one), f"{reference(one)}/_history", f"{reference(one)}/_history/1"]
+        expected = 200 if id in seen else 403
+        assert {person.get(path).status_code for path in paths} == {expected}
+        assert person.ids(f"Communication?_id={id}") == seen & {id}
+        by_part = person.ids(
+            f"Communication?_has:Communication:part-of:status=in-progress&_id={id}"
+        )
+        assert by_part <= seen
+        assert (by_part == {id}) == (
+            id in seen and any(part["id"] in seen for part in said if is_part(part, one))
+        )
+    includes = "_include=Communication:part-of&_revinclude=Communication:part-of&_count=100"
+    bundle = person.get(f"Communication?{includes}").json()
+    assert {e["resource"]["id"] for e in bundle.get("entry", ())} == seen
+
+
+def is_part(said: Resource, header: Resource) -> bool:
+    return bool(said["partOf"] == refer(reference(header)))
+
+
+@pytest.mark.parametrize(
     ("scope", "method", "path"),
     [
         ("user/Communication.rs", "POST", "Communication"),
