@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -186,8 +186,8 @@ def login(server_url: str, token: Token) -> Iterator[Login]:
     """Makes clients that are signed in; arguments as for `token`."""
     with ExitStack() as open_clients:
 
-        def sign_in(tenant: str, sub: str, role: str, *more: str) -> httpx.Client:
-            headers = {"Authorization": f"Bearer {token(tenant, sub, role, *more)}"}
+        def sign_in(*who: str, **more: Any) -> httpx.Client:
+            headers = {"Authorization": f"Bearer {token(*who, **more)}"}
             client = httpx.Client(base_url=server_url, headers=headers)
             return open_clients.enter_context(client)
 
