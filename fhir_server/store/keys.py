@@ -15,6 +15,7 @@ from hashlib import blake2b
 # Values are kept apart by a character that neither JSON nor a query may contain.
 _SEPARATOR = "\0"
 _HOT_LENGTH = 255
+_SHORT = 128
 
 
 def digest(*parts: str) -> int:
@@ -24,10 +25,17 @@ def digest(*parts: str) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), signed=True)
 
 
-@lru_cache(maxsize=65_536)
 def value_key(tenant: str, parameter: str, value: str) -> int:
     """The key of `value` under `parameter` (`status`, `subject:identifier` …)."""
-    return digest("value", tenant, parameter, value)
+    return _key("value", tenant, parameter, value)
+
+
+def _key(*parts: str) -> int:
+    # The usual values come again and again; a long one must not stay in memory.
+    return _remembered(*parts) if len(parts[-1]) <= _SHORT else digest(*parts)
+
+
+_remembered = lru_cache(maxsize=32_768)(digest)
 
 
 def present(parameter: str) -> str:
@@ -50,10 +58,9 @@ def absent_key(tenant: str, parameter: str) -> int:
     return value_key(tenant, absent(parameter), "")
 
 
-@lru_cache(maxsize=65_536)
 def resource_key(tenant: str, reference: str) -> int:
     """The key of the resource `reference` (Type/id, or an absolute URL) itself."""
-    return digest("resource", tenant, reference)
+    return _key("resource", tenant, reference)
 
 
 @lru_cache(maxsize=4_096)

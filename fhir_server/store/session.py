@@ -66,7 +66,7 @@ def _positional(sql: str, args: Args | None) -> tuple[bytes, list[Any]]:
     return text, [given[name] for name in names]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
     """The statement with `$1` … for its named parameters, as PostgreSQL takes it; psycopg would
     rewrite every long statement again each time."""
