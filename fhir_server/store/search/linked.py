@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html#chaining, https://hl7.org/fhir/R4/search.htm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from fhir_server.definitions.model import SearchParameter
@@ -13,6 +14,8 @@ from fhir_server.problems import Problem
 from fhir_server.store.search.asking import Asking, NotSupported
 from fhir_server.store.search.node import Node, all_of, any_of
 
+# A chain that goes on branches again on every type that a reference without one may lead to.
+MOST_BRANCHES = 8
 # Reads the rest of the name on a target type.
 Tail = Callable[[str, str], Node]
 
@@ -26,7 +29,10 @@ def chain(asking: Asking, resource_type: str, head: str, rest: str, tail: Tail) 
         asking.served(narrowed)
         targets = [narrowed]
     else:
-        targets = [target for target in parameter.targets if target in asking.types]
+        targets = _able(asking, parameter, rest)
+    if len(targets) > MOST_BRANCHES and "." in rest:
+        why = f"{code} may refer to too many types here: name one, as in {code}:{targets[0]}"
+        raise Problem(400, "too-costly", why)
     nodes, refused = [], None
     for target in targets:
         try:
@@ -36,6 +42,17 @@ def chain(asking: Asking, resource_type: str, head: str, rest: str, tail: Tail) 
     if not nodes:
         raise refused or NotSupported(f"{code} cannot be chained")
     return any_of(nodes)
+
+
+def _able(asking: Asking, parameter: SearchParameter, rest: str) -> list[str]:
+    """The served types the reference may lead to that know the next step of the chain; all of
+    them where none does, so that the refusal names one."""
+    served = [target for target in parameter.targets if target in asking.types]
+    step = re.split(r"[.:]", rest, maxsplit=1)[0]
+    able = [
+        target for target in served if step.startswith("_") or step in asking.types[target].search
+    ]
+    return able or served[:1]
 
 
 def _chained(

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from fhir_server.fhir.reference import parse
 
-
 _SHORT = 128
 
 
