@@ -84,7 +84,8 @@ def _change(draw: st.DrawFn, parent: Any, key: Any) -> None:
     kind = draw(st.sampled_from(["value", "value", "value", "gone", "list", "twice", "name", "in"]))
     value = parent[key]
     if kind == "value":
-        parent[key] = draw(json_values)
+        # A copy: the next change may be inside, and the value is drawn again.
+        parent[key] = copy.deepcopy(draw(json_values))
     elif kind == "gone":
         del parent[key]
     elif kind == "list":

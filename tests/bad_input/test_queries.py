@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic
+from urllib.parse import urlencode
+
 import pytest
 
-from tests.bad_input.faces import refused
+from tests.bad_input.faces import refused, well_shaped
 from tests.bad_input.world import FHIR, V1, World
 
 pytestmark = pytest.mark.usefixtures("unchanged")
@@ -204,3 +207,33 @@ def test_many_commas_bars_and_escapes_are_refused_or_find_nothing(world: World) 
             response = world.ask("GET", f"{FHIR}/Patient", params={name: value})
             assert response.status_code in (200, 400), (name, value, response.text)
             assert not response.json().get("entry"), (name, value)
+
+
+COSTLY: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "chains through every type": ("Task", [("based-on." * 4 + "_id", "x")]),
+    "chains through some types": ("Communication", [("recipient." * 4 + "_id", "x")] * 3),
+    "64 chains through every type": ("Task", [("based-on." * 4 + "_id", "x")] * 64),
+    "other chains through every type": ("Basic", [("subject." * 4 + "code", "x")] * 3),
+    "_has within _has": ("Patient", [("_has:Communication:subject:" * 4 + "status", "x")] * 20),
+    "64,000 codes": ("Communication", [("category", ",".join(map(str, range(999))))] * 64),
+    "20,000 names": ("Patient", [("name", ",".join(map(str, range(999))))] * 20),
+    "20,000 inner texts": ("Patient", [("name:contains", ",".join(map(str, range(999))))] * 20),
+    "dates of every kind": ("Patient", [("birthdate", "ne2020,ap2020,gt2020")] * 60),
+    "150 includes": ("Communication", [("_include", "Communication:subject")] * 150),
+    "150 includes, on and on": (
+        "Communication",
+        [("_include:iterate", "Communication:part-of")] * 150,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_a_costly_search_is_answered_or_refused_in_time(world: World, case: str) -> None:
+    resource, params = COSTLY[case]
+    content = urlencode(params).encode()
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    path, started = f"{FHIR}/{resource}/_search", monotonic()
+    response = world.ask("POST", path, content=content, headers=form)
+    assert monotonic() - started < 10
+    assert response.status_code in (200, 400, 413)
+    well_shaped(response)
