@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from asyncio import timeout
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.problems import Problem, invalid
 
 MOST_PARAMETERS = 200
+# Seconds in which a body must have come: a client that trickles holds a request open.
+PATIENCE = 30.0
 # Digits; Python refuses to read very long numbers.
 LONGEST_LENGTH = 18
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -34,11 +37,13 @@ class Reply:
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request; the body is read when it is asked for, and never beyond `limit` bytes."""
+    """One HTTP request; the body is read when it is asked for, never beyond `limit` bytes, and for
+    no more than `patience` seconds."""
 
     scope: Scope
     receive: Receive
     limit: int
+    patience: float = PATIENCE
     _headers: dict[bytes, bytes] | None = None
 
     def header(self, name: str) -> str | None:
@@ -64,10 +69,17 @@ class Request:
         return f"{self.scope['scheme']}://{host}"
 
     async def body(self) -> bytes:
-        """The whole body; 413 where it is over the limit."""
+        """The whole body; 413 where it is over the limit, 408 where it does not come."""
         declared = self.header("content-length")
         if declared and not (_is_length(declared) and int(declared) <= self.limit):
             raise _too_large(self.limit)
+        try:
+            async with timeout(self.patience):
+                return await self._received()
+        except TimeoutError:
+            raise _too_slow() from None
+
+    async def _received(self) -> bytes:
         parts, size, more = [], 0, True
         while more:
             message = await self.receive()
@@ -140,6 +152,13 @@ def place() -> str:
 
 def _is_length(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_LENGTH
+
+
+def _too_slow() -> Problem:
+    # Closing is the only way not to read the rest.
+    close = {"connection": "close"}
+    why = "the body did not come in time"
+    return Problem(408, "timeout", why, v1_code="VALIDATION_ERROR", headers=close)
 
 
 def _too_large(limit: int) -> Problem:

@@ -3,6 +3,7 @@ and then goes on serving. https://www.rfc-editor.org/rfc/rfc9112"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from contextlib import suppress
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from fhir_server.http.wire import Request
+from fhir_server.problems import Problem
 from tests.bad_input.faces import discreet
 from tests.bad_input.world import FHIR, V1, World
 
@@ -208,3 +211,15 @@ def test_a_second_request_hidden_in_a_body_is_not_answered_as_another_caller(
     answer = exchange(world, data)
     discreet(answer.decode("latin-1"))
     assert b'"resourceType":"Patient"' not in answer
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def trickle() -> dict[str, object]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "headers": []}
+    request = Request(scope, trickle, limit=1_000_000, patience=0.1)
+    with pytest.raises(Problem, match="in time") as refusal:
+        await request.body()
+    assert (refusal.value.status, refusal.value.headers) == (408, {"connection": "close"})
