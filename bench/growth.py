@@ -1,23 +1,26 @@
 """How the patient search's median time grows with the store: 20,000 against 1,000,000.
 
 Every patient has as many Communications in one as in the other, so the answers are of one size.
+One connection asks, so that a time is that of one search and not of waiting for others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
 from bench.process import Server, kept
-from bench.scenario import SCENARIOS
 from bench.setting import Bench, served
 from bench.workload import requests
 
 SIZES = (20_000, 1_000_000)
 TARGET = 1.3
-WARM = 5.0
+CONNECTIONS = 1
+WARM = 3
 
 
 class Prepare(Protocol):
@@ -28,26 +31,32 @@ class Prepare(Protocol):
 
 def growth(prepare: Prepare, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Loads a server on each size in turn; `growth` is the median of the rounds' p50 ratios."""
-    name = next(s.name for s in SCENARIOS if s.name == "search")
     benches = [prepare(size) for size in sizes]
+    asked = benches[0].asked
     with ExitStack() as stack:
-        servers = [stack.enter_context(served(bench)) for bench in benches]
-        files = [
-            kept(bench.folder, f"{name}-{size}", requests(name, bench.corpus, bench.token))
-            for bench, size in zip(benches, sizes, strict=True)
-        ]
-        pairs = list(zip(servers, files, strict=True))
-        for server, file in pairs:
-            server.load(file, min(WARM, benches[0].asked.seconds * 2), benches[0].asked.connections)
+        running = [(stack.enter_context(served(bench)), _searches(bench)) for bench in benches]
+        for server, file in running:
+            _run(server, file, asked.seconds * WARM)
         rounds = [
-            [_run(benches[0], *pair) for pair in pairs] for _ in range(benches[0].asked.rounds)
+            [_run(server, file, asked.seconds) for server, file in running]
+            for _ in range(asked.rounds)
         ]
     ratios = [turn[-1]["p50_ms"] / turn[0]["p50_ms"] for turn in rounds]
-    return {"sizes": list(sizes), "growth": median(ratios), "rounds": rounds}
+    return {
+        "asked": {**asdict(asked), "connections": CONNECTIONS},
+        "sizes": list(sizes),
+        "growth": median(ratios),
+        "rounds": rounds,
+    }
 
 
-def _run(bench: Bench, server: Server, file: Any) -> dict[str, Any]:
-    return server.load(file, bench.asked.seconds, bench.asked.connections)
+def _searches(bench: Bench) -> Path:
+    found = requests("search", bench.corpus, bench.token)
+    return kept(bench.folder, f"search-{bench.corpus.size}", found)
+
+
+def _run(server: Server, searches: Path, seconds: float) -> dict[str, Any]:
+    return server.load(searches, seconds, CONNECTIONS)
 
 
 def show_growth(found: dict[str, Any]) -> None:
