@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import random
+import string
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -19,6 +21,9 @@ Spot = tuple[Any, Any]
 # A character's strategy, whatever text a test makes: surrogates cannot be sent.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
+# No database compresses it below what an index entry may take.
+LONG = "".join(random.Random(0).choices(string.ascii_letters + string.digits, k=6000))
+
 # Values that have broken servers before, wherever they stood.
 NASTY: list[Json] = [
     *("", " ", "\t", "\u202e", "\ufeff", "\ufffe", "😀" * 50, "a" * 5000, "\u0301" * 1000),
@@ -32,6 +37,9 @@ NASTY: list[Json] = [
     *("|", "a|b|c", "\\", "%", "%00", "$this", "{{x}}", "' OR 1=1 --", "\r\nX: y", "=cmd()"),
     *(f"{MARKER}", f"{MARKER} " * 20, "true", "null", "NaN", "-0", "1e400", "MARKER"),
     *(0, -1, 1, 2**31, 2**53, 2**63 - 1, -(2**63), 0.1, -0.0, 1e300, 1e-300, 5e-324),
+    *(LONG, f"https://x.example/{LONG}", f"https://x.example/Patient/{LONG[:64]}", f"urn:{LONG}"),
+    *(LONG[:3000], "é" * 3000, f"{LONG} {LONG}", {"system": f"urn:{LONG}", "code": LONG}),
+    *({"reference": f"https://{LONG}"}, {"value": LONG}, {"identifier": {"value": LONG}}),
     *(True, False, None, [], {}, [[]], [{}], [None], [[[]]], {"": ""}, {"a": {"b": {"c": []}}}),
     *({"reference": "#x"}, {"reference": MARKER}, {"value": 1e300}, {"start": "x", "end": "y"}),
     *({"extension": [{"url": "x"}]}, {"id": "x"}, {"system": "", "code": ""}, {"resourceType": 1}),

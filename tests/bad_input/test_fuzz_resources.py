@@ -19,14 +19,16 @@ often = settings(
 )
 
 
-@given(resource=mutated())
+@given(resource=mutated(), caller=st.sampled_from(["system", "system", "doctor", "patient"]))
 @often
-def test_a_resource_is_stored_or_refused(world: World, resource: dict[str, Any]) -> None:
+def test_a_resource_is_stored_or_refused(
+    world: World, resource: dict[str, Any], caller: str
+) -> None:
     path = f"{FHIR}/{resource['resourceType']}"
-    response = world.ask("POST", path, json=resource, caller="system")
+    response = world.ask("POST", path, json=resource, caller=caller)
     well_shaped(response)
     if response.status_code == 201:
-        stored = world.ask("GET", f"{path}/{response.json()['id']}", caller="system")
+        stored = world.ask("GET", f"{path}/{response.json()['id']}", caller=caller)
         assert stored.json() == response.json()
 
 

@@ -40,6 +40,7 @@ class World:
         tokens = {
             "doctor": token(TENANT, "usr_amina", "DOCTOR"),
             "colleague": token(TENANT, "usr_farid", "DOCTOR"),
+            "patient": token(TENANT, "pat_zahra", "PATIENT"),
             "system": token(TENANT, "usr_system", "SERVICE"),
             "foreigner": token(OTHER_TENANT, "usr_amina", "DOCTOR"),
         }
