@@ -90,10 +90,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A resource a rule must see before it decides."""
+    """A resource that must be seen before a decision. A guarded one must not change before the
+    commit; one that is claimed must not come into being meanwhile either."""
 
     ref: Ref
     guard: bool = False
+    claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Pipeline:
             snapshot = {**snapshot, **more}
         events = [event for draft in drafts for event in self._finish(ctx, draft, snapshot)]
         await self._within(session, this, [d.reference for d in drafts if d.kind != "create"])
-        changes = [self._change(ctx, d, await self._base(session, d)) for d in drafts]
+        changes = [self._change(ctx, d, await self._base(session, d, lock=lock)) for d in drafts]
         result = _with_stored(result, drafts, changes)
         await self.committer.commit(
             session,
@@ -179,6 +179,9 @@ class Pipeline:
     ) -> tuple[dict[Ref, Seen], Answer | None]:
         refs = [(ref.type, ref.id) for ref in reads if ref.type in self.definitions.types]
         key = idempotency.key if idempotency else None
+        if lock:
+            for ref in (ref for ref, read in reads.items() if read.claim):
+                await self.loader.claim(session, ctx, ref.type, ref.id)
         loaded = await self.loader.load(session, ctx, refs, key, lock=lock)
         if loaded.kept is not None and idempotency is not None:
             return {}, _replayed(loaded.kept, idempotency)
@@ -201,11 +204,14 @@ class Pipeline:
             if rows and not rows[0][-1]:
                 raise forbidden("your role and scopes do not cover this resource")
 
-    async def _base(self, session: Session, draft: Draft) -> int:
+    async def _base(self, session: Session, draft: Draft, *, lock: bool) -> int:
         """The version before the one being made; a deleted resource goes on counting."""
         if draft.base:
             return draft.base.stored.version
         if draft.chosen_id:
+            if not lock:
+                # Its number rests on the history, which only a claim keeps from growing.
+                raise OvertakenError
             return await self.history.last_superseded(session, draft.type, draft.id)
         return 0
 

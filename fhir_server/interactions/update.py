@@ -34,7 +34,7 @@ class Update:
 
     def reads(self) -> Iterable[Read]:
         """The current version."""
-        return (Read(self.ref),)
+        return (Read(self.ref, claim=self.create and self.ctx.is_system),)
 
     def previews(self) -> Iterable[Draft]:
         """The new content, where it does not depend on the current one."""

@@ -25,6 +25,7 @@ from fhir_server.store.tables import Tables
 from fhir_server.store.write import KeptAnswer
 
 KEPT = ""
+CLAIM = "SELECT pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class Loader:
         ]
         kept = await self._together(session, ctx, {}, key)
         return Loaded([row for part in parts for row in part.rows], kept.kept)
+
+    async def claim(self, session: Session, ctx: Context, resource_type: str, id: str) -> None:
+        """Until the end of the transaction nobody else who claims the id can create it; a row
+        that is not there cannot be locked."""
+        await session.fetch(CLAIM, {"name": f"{ctx.tenant} {resource_type}/{id}"})
 
     async def _together(
         self,
