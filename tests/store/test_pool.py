@@ -90,15 +90,16 @@ async def test_a_broken_connection_is_replaced_by_one_with_the_right_tenant(
     with psycopg.connect(database_url, autocommit=True) as owner:
         for pid in pids:
             owner.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    answers = []
     for tenant in TENANTS:
-        while tenant not in answers:
-            try:
-                assert await told(store, tenant) == (tenant, [tenant])
-                answers.append(tenant)
-            except Problem as problem:
-                assert problem.status == 503  # noqa: PT017 - until the pool has noticed
-    assert answers == TENANTS
+        assert await told_at_last(store, tenant) == (tenant, [tenant])
+
+
+async def told_at_last(store: Store, tenant: str) -> tuple[str, list[str]]:
+    """As `told`; the first callers may still be handed a connection that broke unnoticed."""
+    for _ in range(10):
+        with suppress(Problem):
+            return await told(store, tenant)
+    raise AssertionError("the pool does not recover")
 
 
 async def test_no_connection_in_time_is_503(database_url: str, definitions: Definitions) -> None:
