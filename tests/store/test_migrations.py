@@ -59,9 +59,7 @@ def test_a_new_declaration_adds_its_columns_and_index_and_keeps_the_rows(
         ("index", "provenance", "provenance_target_recorded"),
     ]
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT id, p_target FROM provenance").fetchall() == [
-            ("x", None)
-        ]
+        assert connection.execute("SELECT id, p_target FROM provenance").fetchall() == [("x", None)]
 
 
 def test_a_type_less_loses_no_data(new_database: NewDatabase, definitions: Definitions) -> None:
