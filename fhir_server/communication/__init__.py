@@ -6,7 +6,8 @@ Rules are attached to profiles, so that both faces meet them; see `RULES` and `O
 from fhir_server.communication.exchange import ExchangeRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
+from fhir_server.communication.request import RequestRule
 from fhir_server.communication.thread import ThreadRule
 
-RULES = (ThreadRule(), MessageRule(), ExchangeRule())
+RULES = (ThreadRule(), MessageRule(), ExchangeRule(), RequestRule())
 OPERATIONS = (MarkRead(),)

@@ -41,23 +41,25 @@ def check_known(references: Iterable[Reference | None], snapshot: Snapshot) -> N
             raise forbidden("a participant does not belong to your organisation")
 
 
-def check_chart(subject: Reference | None, snapshot: Snapshot) -> None:
-    """403 where the caller may not read that patient's chart."""
-    ref = local(subject)
+def check_chart(about: Reference | None, snapshot: Snapshot) -> None:
+    """403 where the caller may not read that patient's chart, or that part of it."""
+    ref = local(about)
     if ref and (ref not in snapshot or not snapshot[ref].allowed):
         raise forbidden("you have no access to this patient's chart")
 
 
-def signed(ctx: Context, resource: Resource) -> Reference:
-    """The sender: the caller, unless a system client names someone; 403 for another's name."""
-    sender: Reference | None = resource.get("sender")
-    if ctx.is_system and sender:
-        return sender
+def signed(ctx: Context, resource: Resource, element: str = "sender") -> Reference:
+    """The sender (or another `element`): the caller, unless a system client names someone; 403
+    for another's name."""
+    named: Reference | None = resource.get(element)
+    if ctx.is_system and named:
+        return named
     if ctx.user is None:
-        raise invalid("sender is required from a client that is no person", "Communication.sender")
-    if sender and sender.get("reference") not in (None, ctx.user):
+        place = f"{resource.get('resourceType')}.{element}"
+        raise invalid(f"{element} is required from a client that is no person", place)
+    if named and named.get("reference") not in (None, ctx.user):
         raise forbidden("you may write in your own name only")
-    return {**(sender or {}), "reference": ctx.user}
+    return {**(named or {}), "reference": ctx.user}
 
 
 def changed(before: Resource, after: Resource) -> set[str]:

@@ -31,10 +31,11 @@ class ThreadRule:
     announces = (CREATED, CLOSED)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
-        """Participants and patient of a new thread."""
+        """Participants, patient and encounter of a new thread."""
         if draft.kind == "create":
             body = draft.resource
-            yield from reads([body.get("subject"), *body.get("recipient", ())])
+            about = [body.get("subject"), body.get("encounter")]
+            yield from reads([*about, *body.get("recipient", ())])
         elif draft.kind == "update":
             yield from reads(draft.resource.get("recipient", ()))
 
@@ -58,6 +59,7 @@ class ThreadRule:
         thread["recipient"] = _with(thread.get("recipient", []), thread["sender"])
         check_known((r for r in thread["recipient"] if r != thread["sender"]), snapshot)
         check_chart(thread.get("subject"), snapshot)
+        check_chart(thread.get("encounter"), snapshot)
 
     def _change(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         if ctx.is_system or draft.base is None:

@@ -116,3 +116,18 @@ def test_a_backend_keeps_to_the_rules_of_a_thread(clinic: Clinic) -> None:
     late = message(header, id="late", sender={"reference": "Practitioner/amina"})
     assert refusal(clinic.service.put(late)) == (409, "conflict")
     assert refusal(clinic.service.post(late)) == (409, "conflict")
+
+
+def test_a_request_is_made_in_ones_own_name(clinic: Clinic) -> None:
+    own = clinic.amina.created(about("CommunicationRequest", ZAHRA))
+    assert own["requester"] == {"reference": "Practitioner/amina"}
+    forged = {**about("CommunicationRequest", ZAHRA), "requester": refer("Practitioner/farid")[0]}
+    assert refusal(clinic.amina.post(forged)) == (403, "forbidden")
+    stolen = {**own, "requester": refer("Practitioner/farid")[0]}
+    assert refusal(clinic.farid.put(stolen)) == (403, "forbidden")
+    assert refusal(clinic.amina.delete(reference(own))) == (403, "forbidden")
+
+
+def test_a_thread_is_about_an_encounter_that_its_opener_may_see(clinic: Clinic) -> None:
+    unknown = {**thread(), "encounter": {"reference": "Encounter/unknown"}}
+    assert refusal(clinic.amina.post(unknown)) == (403, "forbidden")
