@@ -3,11 +3,26 @@
 Rules are attached to profiles, so that both faces meet them; see `RULES` and `OPERATIONS`.
 """
 
-from fhir_server.communication.exchange import ExchangeRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
-from fhir_server.communication.request import RequestRule
+from fhir_server.communication.record import RecordRule
 from fhir_server.communication.thread import ThreadRule
+from fhir_server.interactions.model import Rule
+
+RULES: tuple[Rule, ...] = (
+    ThreadRule(),
+    MessageRule(),
+    RecordRule("Communication", signature="sender"),
+    RecordRule("CommunicationRequest", signature="requester"),
+)
+OPERATIONS`.
+"""
+
+from fhir_server.communication.message import MessageRule
+from fhir_server.communication.receipt import MarkRead
+from fhir_server.communication.record import RecordRule
+from fhir_server.communication.thread import ThreadRule
+from fhir_server.interactions.model import Rule
 
 RULES = (ThreadRule(), MessageRule(), ExchangeRule(), RequestRule())
 OPERATIONS = (MarkRead(),)

@@ -1,0 +1,44 @@
+"""Records that no profile of ours covers: exchanges elsewhere, and requests to communicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fhir_server.communication.parties import check_chart, reads, signed
+from fhir_server.context import Context
+from fhir_server.interactions.model import Draft, Event, Read, Snapshot
+from fhir_server.problems import forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRule:
+    """A person writes records in his own name, about patients whose chart is open to him.
+
+    `profile` is the resource type and `signature` the element that names who wrote it. A trusted
+    backend may record anything.
+    """
+
+    profile: str
+    signature: str
+    announces: tuple[str, ...] = ()
+
+    def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
+        """The patient."""
+        return () if ctx.is_system else reads([draft.resource.get("subject")])
+
+    def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        """Signs it; who signed it does not change."""
+        if ctx.is_system:
+            return
+        if draft.kind == "delete":
+            raise forbidden("a record is entered in error, not deleted")
+        name, before = self.signature, draft.base and draft.base.resource
+        if before and before.get(name) != draft.resource.get(name):
+            raise forbidden(f"the {name} of a record cannot change")
+        draft.resource[name] = signed(ctx, draft.resource, name)
+        check_chart(draft.resource.get("subject"), snapshot)
+
+    def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
+        """None: it only records."""
+        return ()
