@@ -226,16 +226,15 @@ class Pipeline:
             yield from rule.reads(ctx, draft)
 
     def _rules(self, draft: Draft) -> list[Rule]:
-        profiles = self._profiles(draft)
-        if draft.base:
-            # What it was still counts: a message is not freed of its rules by a change.
-            before = self.registry.profiles(draft.type, draft.base.resource)
-            profiles = list(dict.fromkeys([*profiles, *before]))
-        return self.registry.rules(draft.type, profiles)
+        return self.registry.rules(draft.type, self._profiles(draft))
 
     def _profiles(self, draft: Draft) -> list[str]:
         if not draft.profiles:
-            draft.profiles = self.registry.profiles(draft.type, draft.resource)
+            found = self.registry.profiles(draft.type, draft.resource)
+            # What it was still counts: a thread is not freed of its rules by a change, nor made
+            # something that the next change would find free of them.
+            before = self.registry.bound(draft.type, draft.base.resource) if draft.base else ()
+            draft.profiles = list(dict.fromkeys([*found, *before]))
         return draft.profiles
 
     def _finish(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> list[Event]:
