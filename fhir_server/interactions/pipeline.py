@@ -28,6 +28,7 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.fhir.ids import new_id
 from fhir_server.fhir.instant import now_text
 from fhir_server.fhir.json import dumps, parse
+from fhir_server.fhir.reference import relative
 from fhir_server.interactions.model import (
     Answer,
     Describe,
@@ -90,7 +91,7 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything a write passes through."""
+    """Everything a write passes through; `base` is this server's own FHIR address."""
 
     definitions: Definitions
     registry: Registry
@@ -102,6 +103,7 @@ class Pipeline:
     indexer: Indexer
     committer: Committer
     describe: Describe
+    base: str | None = None
 
     async def write(
         self,
@@ -128,6 +130,14 @@ class Pipeline:
                 async with self.sessions.session(ctx) as session, session.transaction():
                     return await self._attempt(session, attempt, lock=True)
         raise conflict("the resource is being changed by others at the same time; try again")
+
+    def own(self, resource: Resource) -> Resource:
+        """Absolute references to this server as relative ones, so that rules, access policy and
+        search mean the same resource. A Bundle's belong to its entries."""
+        if self.base is None or resource.get("resourceType") == "Bundle":
+            return resource
+        found: Resource = relative(resource, self.base)
+        return found
 
     def check(self, resource: Resource) -> None:
         """Refuses with 422 what R4 does not allow."""
