@@ -13,10 +13,12 @@ from fhir_server.communication.parties import (
     signed,
 )
 from fhir_server.context import Context
+from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapshot
 from fhir_server.problems import conflict, forbidden
 
+PROFILE = f"{CANONICAL}/StructureDefinition/comm-thread"
 ARCHIVED = "completed"
 CREATED = "communication.thread.created"
 CLOSED = "communication.thread.archived"
@@ -65,6 +67,8 @@ class ThreadRule:
         if ctx.is_system or draft.base is None:
             return
         before = draft.base.resource
+        if not is_thread(before):
+            raise conflict("only what is opened as a thread is one")
         if draft.kind == "delete":
             raise forbidden("a thread is archived, not deleted")
         if ctx.user not in parties(before):
@@ -75,6 +79,11 @@ class ThreadRule:
         if fixed:
             raise conflict(f"{min(fixed)} of a thread cannot change")
         check_known(draft.resource.get("recipient", ()), snapshot)
+
+
+def is_thread(resource: Resource) -> bool:
+    """Whether it was stored as one."""
+    return PROFILE in resource.get("meta", {}).get("profile", ())
 
 
 def archived() -> Exception:

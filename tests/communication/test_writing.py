@@ -108,6 +108,13 @@ def test_a_record_does_not_turn_into_a_message(clinic: Clinic) -> None:
     assert clinic.amina.ids(f"Communication?part-of={reference(header)}") == set()
 
 
+def test_a_record_does_not_turn_into_a_thread(clinic: Clinic) -> None:
+    names = refer("Practitioner/amina", "Practitioner/farid")
+    bare = {"resourceType": "Communication", "status": "in-progress", "recipient": names}
+    own = clinic.amina.created({**bare, "sent": "2026-01-31T09:00:00Z"})
+    assert refusal(clinic.amina.put({**own, "topic": {"text": "Plan"}})) == (409, "conflict")
+
+
 def test_a_patient_records_in_her_own_name_about_herself(clinic: Clinic) -> None:
     assert clinic.zahra.created(about("Communication", ZAHRA))["sender"] == ZAHRA
     other = about("Communication", {"reference": "Patient/omid"})
