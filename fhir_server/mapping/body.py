@@ -67,6 +67,8 @@ def _read(taken: Taken, value: Any, found: dict[str, Any], issues: list[Issue]) 
 
 def _distinct(values: list[Any]) -> list[Any]:
     """What was named twice is meant once."""
+    if all(isinstance(value, str) for value in values):
+        return list(dict.fromkeys(values))
     return [value for at, value in enumerate(values) if value not in values[:at]]
 
 
