@@ -44,6 +44,9 @@ class Update:
     def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
         """One new version, or the first one."""
         current = snapshot.get(self.ref)
+        if current is not None and not self.create:
+            # Before a patch can tell, by what it refuses, what the resource holds.
+            check_open(current, self.ref)
         check_version(current, self.if_match)
         if current is None:
             return (self._first(),), Result()
