@@ -30,10 +30,16 @@ PARAMETERS = (
     b'{"resourceType": "Parameters", "parameter": [{"name": "message", "valueReference":'
     b' {"reference": "Communication/MESSAGE", "display": "TEXT"}}]MORE}'
 )
+FHIRPATH_PATCH = (
+    b'{"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [{"name": "type",'
+    b' "valueCode": "replace"}, {"name": "path", "valueString": "Communication.topic.text"},'
+    b' {"name": "value", "valueString": "TEXT"}]}]MORE}'
+)
 # Where a body can go: method, path and a good body.
 TARGETS: dict[str, tuple[str, str, bytes]] = {
     "FHIR create": ("POST", f"{FHIR}/Communication", THREAD),
     "FHIR update": ("PUT", f"{FHIR}/Communication/THREAD", THREAD),
+    "FHIR patch": ("PATCH", f"{FHIR}/Communication/THREAD", FHIRPATH_PATCH),
     "FHIR validate": ("POST", f"{FHIR}/Communication/$validate", THREAD),
     "FHIR operation": ("POST", f"{FHIR}/Communication/THREAD/$mark-read", PARAMETERS),
     "v1 createThread": (
