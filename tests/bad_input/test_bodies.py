@@ -195,7 +195,10 @@ def test_a_member_that_cannot_be_is_refused(world: World, case: str) -> None:
 def test_another_content_type_is_refused(world: World, case: str) -> None:
     headers = {"content-type": OTHER_TYPES[case]}
     for method, path, body in aimed(world):
-        refused(world.ask(method, path, content=filled(body), headers=headers), 415)
+        # The one place that takes it wants an array.
+        taken = case == "JSON Patch" and (method, path[: len(FHIR)]) == ("PATCH", FHIR)
+        answer = world.ask(method, path, content=filled(body), headers=headers)
+        refused(answer, 400 if taken else 415)
 
 
 def test_a_body_over_the_limit_is_refused(world: World) -> None:
