@@ -48,6 +48,17 @@ class _Repeated(dict[str, Any]):
 
 def parse(data: bytes, max_depth: int = 64) -> dict[str, Any]:
     """The JSON object in `data`; anything else is a Problem 400 that says what and where."""
+    tree: dict[str, Any] = _parsed(data, max_depth, dict, "object")
+    return tree
+
+
+def parse_list(data: bytes, max_depth: int = 64) -> list[Any]:
+    """The JSON array in `data`, read as strictly."""
+    tree: list[Any] = _parsed(data, max_depth, list, "array")
+    return tree
+
+
+def _parsed(data: bytes, max_depth: int, kind: type, called: str) -> Any:
     data = data.removeprefix(_BOM)
     try:
         tree = orjson.loads(data)
@@ -56,8 +67,8 @@ def parse(data: bytes, max_depth: int = 64) -> dict[str, Any]:
         raise Problem(400, "structure", f"The body is not JSON: {error}") from None
     except orjson.JSONEncodeError:
         raise _too_deep(max_depth) from None
-    if type(tree) is not dict:
-        raise Problem(400, "structure", "The body is not a JSON object")
+    if type(tree) is not kind:
+        raise Problem(400, "structure", f"The body is not a JSON {called}")
     if b"\n" + b"  " * (max_depth + 1) in shown:
         raise _too_deep(max_depth)
     if _doubtful(data, shown.translate(None, _SPACE)):
@@ -90,9 +101,9 @@ def _too_deep(max_depth: int) -> Problem:
     return Problem(400, "structure", f"The body is nested deeper than {max_depth} levels")
 
 
-def _parse_strictly(data: bytes) -> dict[str, Any]:
+def _parse_strictly(data: bytes) -> Any:
     doubts: list[str] = []
-    tree: dict[str, Any] = json.loads(
+    tree = json.loads(
         data,
         object_pairs_hook=partial(_object, doubts),
         parse_float=FhirDecimal,
@@ -133,9 +144,9 @@ def _check_value(place: str, value: object) -> None:
         raise Problem(400, "invalid", "A whole number is out of range", expression=place)
 
 
-def _walk(tree: dict[str, Any]) -> list[tuple[str, Any]]:
+def _walk(tree: Any) -> list[tuple[str, Any]]:
     """Every value and key with its place, outermost first."""
-    root = tree.get("resourceType")
+    root = tree.get("resourceType") if isinstance(tree, dict) else None
     found: list[tuple[str, Any]] = [(root if isinstance(root, str) else "$this", tree)]
     for place, value in found:
         if isinstance(value, dict):

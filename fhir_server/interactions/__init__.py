@@ -137,7 +137,11 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Result:
         """Replaces the resource by `change` of its current version; `change` must be pure."""
-        plan = Update(ctx, Ref(type, id), change, if_match)
+        if criteria:
+            # Why a change cannot be done may tell what a resource holds.
+            await self.reader.read(ctx, type, id, criteria)
+        own = self.pipeline.own
+        plan = Update(ctx, Ref(type, id), lambda seen: own(change(seen)), if_match)
         return await self.pipeline.write(ctx, plan, idempotency, criteria)
 
     async def delete(
@@ -167,6 +171,10 @@ class Interactions:
         return await self.searcher.search(
             ctx, type, params, handling=handling, derived=derived, required=required, reach=reach
         )
+
+    def check(self, resource: Resource) -> None:
+        """Refuses with 422 what R4 does not allow; nothing is stored."""
+        self.pipeline.check(resource)
 
     def validate(self, type: str, resource: Resource, profile: str | None = None) -> Resource:
         """$validate: an OperationOutcome; nothing is stored."""

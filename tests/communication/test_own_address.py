@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -55,3 +56,14 @@ def test_people_and_threads_go_by_their_longer_names(clinic: Clinic) -> None:
     listed = {"name": "message", "valueReference": {"reference": BASE + reference(said)}}
     body = {"resourceType": "Parameters", "parameter": [listed]}
     assert clinic.sami.post(body, f"{reference(header)}/$mark-read").status_code == 200
+
+
+def test_a_patch_does_not_pass_them_either(clinic: Clinic) -> None:
+    header = clinic.amina.created(thread("Practitioner/farid", patient=None))
+    longer = {"reference": f"{BASE}Practitioner/sami"}
+    added = [{"op": "add", "path": "/recipient/-", "value": longer}]
+    kind = "application/json-patch+json"
+    path = reference(header)
+    answer = clinic.amina.ask("PATCH", path, json.dumps(added), content_type=kind)
+    assert answer.json()["recipient"][-1] == {"reference": "Practitioner/sami"}
+    assert clinic.sami.get(path).status_code == 200

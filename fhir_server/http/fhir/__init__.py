@@ -34,6 +34,7 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "_search"): "search-type",
     ("GET", "id"): "read",
     ("PUT", "id"): "update",
+    ("PATCH", "id"): "patch",
     ("DELETE", "id"): "delete",
     ("GET", "id/_history"): "history-instance",
     ("GET", "id/_history/version"): "vread",

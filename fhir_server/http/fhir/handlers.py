@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.patches import change
 from fhir_server.http.fhir.replies import json_reply, resource_reply
 from fhir_server.http.fhir.searchset import searchset_reply
 from fhir_server.http.fhir.versions import asked, history_reply
@@ -96,6 +97,21 @@ async def update(service: Service, call: Call) -> Reply:
     return written(call, result)
 
 
+async def patch(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#patch"""
+    criteria = call.criteria("patch")
+    call.check_accept()
+    result = await service.interactions.patch(
+        call.ctx,
+        call.type,
+        call.address(),
+        await change(call, service.interactions),
+        if_match=call.request.header("if-match"),
+        criteria=criteria,
+    )
+    return written(call, result)
+
+
 async def delete(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#delete"""
     criteria = call.criteria("delete")
@@ -171,6 +187,7 @@ HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "search-type": search,
     "create": create,
     "update": update,
+    "patch": patch,
     "delete": delete,
     "operation": operation,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from fhir_server.definitions.model import Definitions, ServedType
 from fhir_server.http.fhir import ROUTES
+from fhir_server.http.fhir.patches import JSON_PATCH
 
 BASE = "/fhir/R4"
 JSON = "application/fhir+json"
@@ -29,8 +30,14 @@ STATUSES: Mapping[str, tuple[int, tuple[int, ...]]] = {
     "history-instance": (200, (404,)),
     "create": (201, (409, 413, 415, 422)),
     "update": (200, (404, 405, 409, 412, 413, 415, 422)),
+    "patch": (200, (404, 409, 412, 413, 415, 422)),
     "delete": (204, (404, 409, 412)),
     "operation": (200, (404, 409, 413, 415, 422)),
+}
+# A JSON Patch, or a FHIRPath Patch.
+PATCHES: Mapping[str, Any] = {
+    JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
+    JSON: {"schema": {"$ref": "#/components/schemas/Resource"}},
 }
 CONTROLS = ("_sort", "_count", "_total", "_include", "_revinclude", "_cursor")
 
@@ -112,6 +119,8 @@ def _operation(resource: str, name: str, interaction: str, shape: str) -> dict[s
     if interaction in ("create", "update", "operation"):
         schema = _resource(None if interaction == "operation" else resource)
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+    if interaction == "patch":
+        described["requestBody"] = {"required": True, "content": PATCHES}
     return described
 
 
