@@ -168,11 +168,11 @@ def _check_same(there: Stored, resource: Resource) -> None:
 
 
 def _first(ctx: Context, type: str, resource: Resource) -> Plan:
-    id = resource.get("id")
-    if id is None:
+    if "id" not in resource:
         return Create(type, new_id(), resource)
     if not ctx.is_system:
         raise Problem(405, "not-supported", "only a system client may choose an id")
+    id = resource["id"]
     if not (isinstance(id, str) and is_id(id) and id.strip(".")):
         raise invalid("the body's id is not an id", f"{type}.id")
     return Anew(Update(ctx, Ref(type, id), lambda _: resource, create=True, preview=resource))
