@@ -44,18 +44,19 @@ def build_core(settings: Settings) -> Core:
     """Reads the declarations and builds store and interactions; nothing connects yet."""
     declared = read_declarations()
     definitions = declared.definitions
+    base = settings.public_url and settings.public_url + FHIR_BASE
     store = build_store(
         settings.database_url or "",
         definitions,
         pool_size=settings.pool_size,
         pool_timeout=settings.pool_timeout,
         cursor_key=settings.cursor_secret(),
-        base=settings.public_url and settings.public_url + FHIR_BASE,
+        base=base,
     )
-    return Core(definitions, declared.mappings, store, _interactions(declared, store))
+    return Core(definitions, declared.mappings, store, _interactions(declared, store, base))
 
 
-def _interactions(declared: Declarations, store: Store) -> Interactions:
+def _interactions(declared: Declarations, store: Store, base: str | None) -> Interactions:
     events = declared.mappings.events
     registry = Registry(declared.definitions, RULES, OPERATIONS)
     pipeline = Pipeline(
@@ -69,6 +70,7 @@ def _interactions(declared: Declarations, store: Store) -> Interactions:
         store.indexer,
         store.committer,
         lambda type_, resource: events[type_].data(resource),
+        base,
     )
     return Interactions(
         pipeline,

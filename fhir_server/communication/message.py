@@ -14,7 +14,8 @@ from fhir_server.problems import Problem, conflict, forbidden
 
 RECEIPT = f"{CANONICAL}/StructureDefinition/read-receipt"
 INHERITED = ("subject", "encounter")
-MUTABLE = frozenset({"status", "statusReason", "meta", "text", "note", "identifier"})
+MUTABLE = frozenset({"status", "statusReason", "meta", "identifier"})
+WITHDRAWN = "entered-in-error"
 SENT = "communication.message.sent"
 READ = "communication.message.read"
 MARK_READ = "mark-read"
@@ -71,6 +72,8 @@ class MessageRule:
             raise forbidden("only its sender may change a message")
         if changed(before, draft.resource) - MUTABLE:
             raise conflict("a sent message keeps its content; mark it entered-in-error")
+        if draft.resource.get("status") not in (before.get("status"), WITHDRAWN):
+            raise conflict("its sender may mark a message entered-in-error, nothing else")
 
 
 def thread_of(message: Resource) -> Ref | None:

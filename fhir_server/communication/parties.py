@@ -50,7 +50,7 @@ def check_chart(about: Reference | None, snapshot: Snapshot) -> None:
 
 def signed(ctx: Context, resource: Resource, element: str = "sender") -> Reference:
     """The sender (or another `element`): the caller, unless a system client names someone; 403
-    for another's name."""
+    for another's name. Nothing else of it is taken over: a display may be another's name too."""
     named: Reference | None = resource.get(element)
     if ctx.is_system and named:
         return named
@@ -59,7 +59,7 @@ def signed(ctx: Context, resource: Resource, element: str = "sender") -> Referen
         raise invalid(f"{element} is required from a client that is no person", place)
     if named and named.get("reference") not in (None, ctx.user):
         raise forbidden("you may write in your own name only")
-    return {**(named or {}), "reference": ctx.user}
+    return {"reference": ctx.user}
 
 
 def changed(before: Resource, after: Resource) -> set[str]:

@@ -28,7 +28,7 @@ class RecordRule:
         return () if ctx.is_system else reads([draft.resource.get("subject")])
 
     def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
-        """Signs it; who signed it does not change."""
+        """Signs it; who signed it does not change, and nobody else changes it."""
         if ctx.is_system:
             return
         if draft.kind == "delete":
@@ -36,6 +36,8 @@ class RecordRule:
         name, before = self.signature, draft.base and draft.base.resource
         if before and before.get(name) != draft.resource.get(name):
             raise forbidden(f"the {name} of a record cannot change")
+        if before and "reference" not in before.get(name, {}):
+            raise forbidden("only a backend may change what nobody signed")
         draft.resource[name] = signed(ctx, draft.resource, name)
         check_chart(draft.resource.get("subject"), snapshot)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _REST = re.compile(
     r"(?:(?P<base>https?://[^\s?#]+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
@@ -38,6 +38,19 @@ def parse(text: str, base: str | None = None) -> Reference:
     URL keeps `url` and also tells `type` and `id`.
     """
     return _remembered(text, base) if len(text) <= _SHORT else _read(text, base)
+
+
+def relative(node: Any, base: str) -> Any:
+    """JSON with every reference under `base` (this server) in its relative form."""
+    if isinstance(node, list):
+        return [relative(item, base) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: relative(value, base) for key, value in node.items()}
+    text = found.get("reference")
+    if isinstance(text, str) and text.startswith("http") and parse(text, base).local:
+        found["reference"] = text[len(base.rstrip("/")) + 1 :]
+    return found
 
 
 def _read(text: str, base: str | None) -> Reference:

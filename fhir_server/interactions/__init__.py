@@ -85,7 +85,7 @@ class Interactions:
     ) -> Result:
         """A new resource under a new id."""
         check_type(type, resource)
-        plan = Create(type, new_id(), resource)
+        plan = Create(type, new_id(), self.pipeline.own(resource))
         return await self.pipeline.write(ctx, plan, idempotency, criteria)
 
     async def read(self, ctx: Context, type: str, id: str, *, criteria: Criteria = ()) -> Stored:
@@ -125,9 +125,8 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Result:
         """Replaces the resource; a system client may create it so."""
-        plan = Update(
-            ctx, Ref(type, id), lambda _: resource, if_match, create=True, preview=resource
-        )
+        own = self.pipeline.own(resource)
+        plan = Update(ctx, Ref(type, id), lambda _: own, if_match, create=True, preview=own)
         return await self.pipeline.write(ctx, plan, idempotency, criteria)
 
     async def patch(
@@ -191,5 +190,5 @@ class Interactions:
         """Runs $name on Type/id; the result's `parameters` are its out Parameters."""
         operation = self.pipeline.registry.operation(type, name)
         self.pipeline.check(parameters)
-        plan = Invoke(ctx, operation, id, parameters)
+        plan = Invoke(ctx, operation, id, self.pipeline.own(parameters))
         return await self.pipeline.write(ctx, plan, idempotency, criteria)

@@ -22,8 +22,8 @@ from fhir_server.interactions.create import Create, check_type
 from fhir_server.interactions.found import Anew, Held, Nothing, Several
 from fhir_server.interactions.model import Idempotency, Ref, Resource, Result
 from fhir_server.interactions.pipeline import Criteria, Pipeline, Plan
-from fhir_server.interactions.update import Update, check_version
-from fhir_server.problems import Problem, forbidden, invalid
+from fhir_server.interactions.update import Change, Update, check_version
+from fhir_server.problems import Problem, forbidden, invalid, not_found
 from fhir_server.store.search import result
 from fhir_server.store.search.page import Page, Reach
 from fhir_server.store.search.planner import Planner
@@ -63,12 +63,13 @@ class Conditional:
     ) -> Result:
         """A new resource, or the one there is: then `created` is false."""
         check_type(condition.type, resource)
+        own = self.pipeline.own(resource)
 
         def choose(page: Page) -> Choice:
             there = _single(page)
             if there is not None:
                 return Nothing(condition.type, _as_it_is(there)), ()
-            return Create(condition.type, new_id(), resource), criteria
+            return Create(condition.type, new_id(), own), criteria
 
         return await self._write(ctx, condition, choose, idempotency)
 
@@ -86,15 +87,36 @@ class Conditional:
         """A new version of the match, or a new resource, which takes the right `creating`; a
         system client may choose its id."""
         check_type(condition.type, resource)
+        own = self.pipeline.own(resource)
 
         def choose(page: Page) -> Choice:
             there = _single(page)
             if there is None:
                 check_version(None, if_match)
-                return _first(ctx, condition.type, resource), creating()
-            _check_same(there, resource)
-            ref = Ref(there.type, there.id)
-            return Held(Update(ctx, ref, lambda _: resource, if_match), (there,)), criteria
+                return _first(ctx, condition.type, own), creating()
+            _check_same(there, own)
+            return _changed(ctx, there, lambda _: own, if_match), criteria
+
+        return await self._write(ctx, condition, choose, idempotency)
+
+    async def patch(
+        self,
+        ctx: Context,
+        condition: Condition,
+        change: Change,
+        *,
+        if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+        criteria: Criteria = (),
+    ) -> Result:
+        """A new version of the match by `change`, which must be pure; 404 without a match."""
+        own = self.pipeline.own
+
+        def choose(page: Page) -> Choice:
+            there = _single(page)
+            if there is None:
+                raise not_found(f"a {condition.type} that matches")
+            return _changed(ctx, there, lambda seen: own(change(seen)), if_match), criteria
 
         return await self._write(ctx, condition, choose, idempotency)
 
@@ -160,6 +182,10 @@ def _single(page: Page) -> Stored | None:
 
 def _as_it_is(there: Stored) -> Result:
     return Result(stored=there, resource=parse(there.body))
+
+
+def _changed(ctx: Context, there: Stored, change: Change, if_match: str | None) -> Plan:
+    return Held(Update(ctx, Ref(there.type, there.id), change, if_match), (there,))
 
 
 def _check_same(there: Stored, resource: Resource) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.interactions.model import Draft, Read, Ref, Result, Snapshot
-from fhir_server.interactions.update import check_version
+from fhir_server.interactions.update import check_shown, check_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Delete:
     def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
         """A tombstone, or nothing."""
         current = snapshot.get(self.ref)
+        check_shown(current, self.ref)
         check_version(current, self.if_match)
         if current is None:
             return (), Result()

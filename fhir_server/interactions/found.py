@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fhir_server.interactions.model import Draft, Read, Ref, Result, Seen, Snapshot
 from fhir_server.interactions.pipeline import Plan
-from fhir_server.interactions.update import Update, check_version
+from fhir_server.interactions.update import Update, check_shown, check_version
 from fhir_server.problems import conflict
 from fhir_server.store.commit import OvertakenError
 from fhir_server.store.stored import Stored
@@ -83,6 +83,7 @@ class Several:
         return drafts, Result(deleted=len(drafts), more=self.more)
 
     def _tombstone(self, current: Seen) -> Draft:
+        check_shown(current, Ref(self.type, current.stored.id))
         check_version(current, self.if_match)
         return Draft("delete", self.type, current.stored.id, dict(current.resource), current)
 

@@ -28,6 +28,7 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.fhir.ids import new_id
 from fhir_server.fhir.instant import now_text
 from fhir_server.fhir.json import dumps, parse
+from fhir_server.fhir.reference import relative
 from fhir_server.interactions.model import (
     Answer,
     Describe,
@@ -96,7 +97,7 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything a write passes through."""
+    """Everything a write passes through; `base` is this server's own FHIR address."""
 
     definitions: Definitions
     registry: Registry
@@ -108,6 +109,7 @@ class Pipeline:
     indexer: Indexer
     committer: Committer
     describe: Describe
+    base: str | None = None
 
     async def write(
         self,
@@ -142,6 +144,14 @@ class Pipeline:
                     attempt = self._prepared(ctx, plan, idempotency, criteria)
                     return await self._attempt(session, attempt, lock=True)
         raise conflict(BUSY)
+
+    def own(self, resource: Resource) -> Resource:
+        """Absolute references to this server as relative ones, so that rules, access policy and
+        search mean the same resource. A Bundle's belong to its entries."""
+        if self.base is None or resource.get("resourceType") == "Bundle":
+            return resource
+        found: Resource = relative(resource, self.base)
+        return found
 
     def check(self, resource: Resource) -> None:
         """Refuses with 422 what R4 does not allow."""
@@ -249,16 +259,15 @@ class Pipeline:
             yield from rule.reads(ctx, draft)
 
     def _rules(self, draft: Draft) -> list[Rule]:
-        profiles = self._profiles(draft)
-        if draft.base:
-            # What it was still counts: a message is not freed of its rules by a change.
-            before = self.registry.profiles(draft.type, draft.base.resource)
-            profiles = list(dict.fromkeys([*profiles, *before]))
-        return self.registry.rules(draft.type, profiles)
+        return self.registry.rules(draft.type, self._profiles(draft))
 
     def _profiles(self, draft: Draft) -> list[str]:
         if not draft.profiles:
-            draft.profiles = self.registry.profiles(draft.type, draft.resource)
+            found = self.registry.profiles(draft.type, draft.resource)
+            # What it was still counts: a thread is not freed of its rules by a change, nor made
+            # something that the next change would find free of them.
+            before = self.registry.bound(draft.type, draft.base.resource) if draft.base else ()
+            draft.profiles = list(dict.fromkeys([*found, *before]))
         return draft.profiles
 
     def _finish(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> list[Event]:

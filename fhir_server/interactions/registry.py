@@ -38,6 +38,10 @@ class Registry:
         )
         return [*claimed, *implied]
 
+    def bound(self, resource_type: str, resource: Mapping[str, Any]) -> list[str]:
+        """Those of its profiles that have a rule."""
+        return [url for url in self.profiles(resource_type, resource) if url in self._rules]
+
     def rules(self, resource_type: str, profiles: Iterable[str]) -> list[Rule]:
         """The rules of those profiles, or the base definition's where none of them has one."""
         found = [self._rules[url] for url in profiles if url in self._rules]

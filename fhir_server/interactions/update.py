@@ -44,6 +44,7 @@ class Update:
     def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
         """One new version, or the first one."""
         current = snapshot.get(self.ref)
+        check_shown(current, self.ref)
         check_version(current, self.if_match)
         if current is None:
             return (self._first(),), Result()
@@ -82,6 +83,11 @@ def check_open(seen: Seen | None, ref: Ref) -> Seen:
     """404 where it is not there, 403 where the access policy does not show it."""
     if seen is None:
         raise not_found(f"{ref.type}/{ref.id}")
-    if not seen.allowed:
-        raise forbidden(f"{ref.type}/{ref.id} is not open to you")
+    check_shown(seen, ref)
     return seen
+
+
+def check_shown(seen: Seen | None, ref: Ref) -> None:
+    """403 where it is there and the access policy does not show it: nothing of it is told."""
+    if seen is not None and not seen.allowed:
+        raise forbidden(f"{ref.type}/{ref.id} is not open to you")

@@ -15,6 +15,8 @@ from fhir_server.validation.run import Json, Run
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?[\w.:-]+=[^&=?]*(?:&[\w.:-]+=[^&=?]*)*", re.ASCII)
 Item = Callable[[Any, Place, Run], None]
+# Each reference to a contained resource is looked for among all of them.
+MOST_CONTAINED = 256
 
 
 def reference(targets: frozenset[str]) -> Item:
@@ -70,6 +72,12 @@ def _check_within(text: str, at: Place, run: Run) -> None:
     target = parse(text).local
     if target and run.within is not None and target not in run.within:
         run.error("structure", "Unable to resolve the resource that it refers to", at)
+
+
+def too_many(resource: Json) -> bool:
+    """Whether it contains more resources than are looked through."""
+    contained = resource.get("contained")
+    return isinstance(contained, list) and len(contained) > MOST_CONTAINED
 
 
 def held(resource: Json) -> Iterator[Json]:

@@ -88,6 +88,12 @@ class Validator:
             what = "is not an R4 resource type" if type_name else "is required"
             run.error("structure", f"resourceType {what}", at)
             return
+        if references.too_many(value):
+            most = references.MOST_CONTAINED
+            run.error(
+                "too-costly", f"More than {most} contained resources", (at, "contained", None)
+            )
+            return
         if type_name in ("Bundle", "Parameters"):
             self._enter(value, run)
         self._compiler.node(type_name).check(value, at, run)

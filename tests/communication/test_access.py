@@ -133,6 +133,14 @@ def test_a_patient_answers_in_her_conversation(clinic: Clinic, talks: Talks) -> 
     assert refusal(clinic.zahra.post(message(talks.about))) == (403, "forbidden")
 
 
+def test_the_version_of_what_is_closed_is_not_told(clinic: Clinic, talks: Talks) -> None:
+    outsider = clinic.person("usr_noor", "DOCTOR")
+    for version in ('W/"1"', 'W/"2"', "*"):
+        answer = outsider.put(talks.private, if_match=version)
+        assert refusal(answer) == (403, "forbidden")
+        assert refusal(outsider.delete(reference(talks.private), if_match=version))[0] == 403
+
+
 def test_a_role_that_is_unknown_sees_nothing(clinic: Clinic, talks: Talks) -> None:
     visitor = clinic.person("usr_visitor", "VISITOR")
     hidden(visitor, talks.about)

@@ -17,6 +17,8 @@ RECEIPT = {
     ],
 }
 
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">Never said</div>'
+
 
 @pytest.fixture
 def header(clinic: Clinic) -> Resource:
@@ -85,6 +87,13 @@ def test_a_thread_without_payload_is_no_way_around(clinic: Clinic, header: Resou
     assert refusal(clinic.farid.post(two))[0] == 422
 
 
+@pytest.mark.parametrize("name", [{"display": "Dr Farid"}, {"identifier": {"value": "farid"}}])
+def test_nobody_borrows_a_name(clinic: Clinic, header: Resource, name: Resource) -> None:
+    for given in (name, {**name, "reference": "Practitioner/amina"}):
+        said = clinic.amina.created(message(header, sender=given))
+        assert said["sender"] == {"reference": "Practitioner/amina"}
+
+
 def test_only_participants_write(clinic: Clinic, header: Resource) -> None:
     outsider = clinic.person("usr_noor", "DOCTOR")
     assert refusal(outsider.post(message(header))) == (403, "forbidden")
@@ -109,12 +118,16 @@ def test_content_stays_and_status_may_change(clinic: Clinic, header: Resource) -
         {"priority": "stat"},
         {"recipient": refer("Practitioner/farid")},
         {"extension": [RECEIPT]},
+        {"note": [{"text": "Meant otherwise"}]},
+        {"text": {"status": "generated", "div": DIV}},
+        {"status": "completed"},
     ):
         assert refusal(clinic.amina.put({**said, **change})) == (409, "conflict")
     assert refusal(clinic.farid.put({**said, "status": "entered-in-error"})) == (403, "forbidden")
     assert refusal(clinic.amina.delete(reference(said))) == (403, "forbidden")
     withdrawn = clinic.amina.put({**said, "status": "entered-in-error"})
     assert withdrawn.status_code == 200, withdrawn.text
+    assert refusal(clinic.amina.put(said)) == (409, "conflict")
 
 
 def test_a_message_does_not_move_to_another_thread(clinic: Clinic, header: Resource) -> None:

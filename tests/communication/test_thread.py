@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.clinic import Clinic, Resource, refer, reference, refusal, thread
+from tests.support.clinic import Clinic, Resource, refer, reference, refusal, stored, thread
 
 PROFILE = "https://fhir.ghasi.af/StructureDefinition/comm-thread"
 
@@ -107,6 +107,13 @@ def test_a_thread_does_not_turn_into_something_else(clinic: Clinic, header: Reso
     for person in (clinic.farid, clinic.sami):
         assert refusal(person.put(disguised))[0] in {403, 409, 422}
     assert clinic.farid.get(reference(header)).json() == header
+
+
+def test_a_thread_stays_one_in_steps(clinic: Clinic, header: Resource) -> None:
+    bare = {k: v for k, v in header.items() if k not in {"topic", "meta"}}
+    assert refusal(clinic.farid.put(bare)) == (422, "required")
+    unclaimed = {k: v for k, v in header.items() if k != "meta"}
+    assert stored(clinic.farid.put(unclaimed))["meta"]["profile"] == [PROFILE]
 
 
 def test_others_may_read_the_chart_but_not_change_the_thread(

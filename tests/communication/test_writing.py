@@ -83,6 +83,22 @@ def test_a_record_is_signed_by_who_writes_it(clinic: Clinic) -> None:
     assert refusal(clinic.amina.delete(reference(own))) == (403, "forbidden")
 
 
+@pytest.mark.parametrize("signature", [{}, {"display": "Reminders"}])
+@pytest.mark.parametrize(
+    ("resource_type", "element"),
+    [("Communication", "sender"), ("CommunicationRequest", "requester")],
+)
+def test_what_nobody_signed_is_the_backends(
+    clinic: Clinic, resource_type: str, element: str, signature: Resource
+) -> None:
+    signed = {element: signature} if signature else {}
+    told = clinic.service.created(about(resource_type, ZAHRA, recipient=[ZAHRA], **signed))
+    for person in (clinic.zahra, clinic.amina):
+        changed = {**told, "recipient": refer("Patient/omid")}
+        assert refusal(person.put(changed)) == (403, "forbidden")
+    assert clinic.service.get(reference(told)).json() == told
+
+
 def test_a_record_does_not_turn_into_a_message(clinic: Clinic) -> None:
     header = clinic.amina.created(thread())
     outsider = clinic.person("usr_noor", "DOCTOR")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.fhir.reference import Reference, parse
+from fhir_server.fhir.reference import Reference, parse, relative
 
 BASE = "https://here.example/fhir/R4"
 
@@ -37,6 +37,15 @@ BASE = "https://here.example/fhir/R4"
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_reference(text: str, expected: Reference, slash: str) -> None:
     assert parse(text, BASE + slash) == expected
+
+
+def test_references_under_the_base_become_relative() -> None:
+    absolute = {"a": [{"reference": f"{BASE}/Patient/x/_history/2"}, {"reference": f"{BASE}/x"}]}
+    there = {"subject": {"reference": "http://there.example/Patient/x", "display": BASE}}
+    assert relative(absolute, BASE + "/") == {
+        "a": [{"reference": "Patient/x/_history/2"}, {"reference": f"{BASE}/x"}]
+    }
+    assert relative(there, BASE) == there
 
 
 def test_local_names_a_resource_of_this_server() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 import pytest
@@ -154,6 +154,32 @@ async def test_a_match_that_changed_is_searched_again(house: House) -> None:
         else:
             assert (update.stored.id, versions) == (id, [3, 2, 1])
             assert await ids(house, ("identifier", f"{SYSTEM}|{n}")) == set()
+
+
+async def test_patches_of_the_match_all_count(house: House) -> None:
+    first = await house.do.create(house.service, "Organization", organization(name="-"))
+    patch = house.do.conditional.patch
+
+    def change(letter: str) -> Callable[[Resource], Resource]:
+        return lambda found: {**found, "name": found["name"] + letter}
+
+    done, refused = await settled(
+        patch(house.service, numbered(), change(letter)) for letter in "abcdefgh"
+    )
+    assert (len(done), refused) == (8, [])
+    assert first.stored
+    found = json.loads((await house.do.read(house.service, "Organization", first.stored.id)).body)
+    assert sorted(found["name"]) == sorted("-abcdefgh")
+
+
+async def test_a_patch_needs_one_match(house: House) -> None:
+    patch, body = house.do.conditional.patch, organization()
+    for there, status in ((0, 404), (1, None), (2, 412)):
+        if there:
+            await house.do.create(house.service, "Organization", body)
+        done, refused = await settled([patch(house.service, numbered(), lambda found: found)])
+        assert [problem.status for problem in refused] == ([status] if status else [])
+        assert len(done) + len(refused) == 1
 
 
 async def test_creating_and_deleting_at_once(house: House) -> None:

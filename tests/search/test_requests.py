@@ -67,6 +67,29 @@ async def test_a_bad_value_is_refused(bench: Bench, params: Pairs) -> None:
     assert problem.issues[0].code in {"value", "invalid", "too-costly"}
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        [("based-on.based-on.based-on.based-on._id", "x")],
+        [("focus.subject._id", "x")] * 6,
+        [("focus._id", "x")] * 12,
+    ],
+)
+async def test_chains_that_lead_everywhere_are_refused(bench: Bench, params: Pairs) -> None:
+    assert (await refused(bench, params, "Task")).issues[0].code == "too-costly"
+    for name in ("focus._id", "focus.subject._id", "based-on:Task.based-on:Task.status"):
+        assert (await bench.page(service("t"), "Task", [(name, "x")])).matches == []
+
+
+async def test_includes_are_followed_once_and_not_all_at_a_time(bench: Bench, tenant: str) -> None:
+    await threads(bench, tenant, 2)
+    same = [("_revinclude:iterate", "Task:*")] * 190
+    assert len((await bench.page(service(tenant), "Communication", same)).matches) == 2
+    types = ("Communication", "CommunicationRequest", "Encounter", "Task")
+    many = [("_include:iterate", f"{name}:*") for name in types]
+    assert (await refused(bench, many)).issues[0].code == "too-costly"
+
+
 @pytest.mark.parametrize("value", ["1e99999", "NaN", "five", "1||min|x", "9" * 500, "٣"])
 async def test_a_bad_number_is_refused(bench: Bench, value: str) -> None:
     await refused(bench, [("length", value)], "Encounter")

@@ -60,6 +60,18 @@ def test_nesting_without_end_is_an_issue_not_a_crash() -> None:
     assert [issue.code for issue in found] == ["too-costly"]
 
 
+def test_contained_resources_without_end_are_an_issue_and_cost_nothing() -> None:
+    names = [f"p{n}" for n in range(20_000)]
+    resource = {
+        "resourceType": "Communication",
+        "status": "completed",
+        "contained": [{"resourceType": "Patient", "id": name} for name in names],
+        "about": [{"reference": f"#{name}"} for name in names],
+    }
+    found = VALIDATOR.validate(resource)
+    assert [(issue.severity, issue.code) for issue in found] == [("error", "too-costly")]
+
+
 def test_every_profile_of_r4_can_be_put_to_use() -> None:
     for url, profile in FACTS.profiles.items():
         if profile["type"] in FACTS.resource_types:

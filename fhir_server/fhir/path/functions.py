@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.fhir.path.members import Values, children, descendants, resolve
-from fhir_server.fhir.path.operators import contains, distinct, single
+from fhir_server.fhir.path.operators import contains, distinct, excluded, single
 from fhir_server.fhir.path.parser import NotNative, PathError
 from fhir_server.fhir.path.xhtml import is_narrative
 
@@ -139,7 +139,7 @@ _PLAIN: dict[str, Callable[[Items], Items]] = {
 }
 _WITH_ONE: dict[str, Callable[[Items, Items], Items]] = {
     "extension": _extension,
-    "exclude": lambda items, others: [item for item in items if not contains(others, item)],
+    "exclude": excluded,
     "intersect": lambda items, others: distinct([i for i in items if contains(others, i)]),
     "combine": lambda items, others: items + others,
     "union": lambda items, others: distinct(items + others),

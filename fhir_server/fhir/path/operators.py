@@ -11,6 +11,9 @@ from typing import Any
 from fhir_server.fhir import instant
 from fhir_server.fhir.path.parser import PathError
 
+# Up to here, comparing each with each is fastest.
+_FEW = 8
+
 
 class Valueless(dict[str, Any]):
     """A primitive element that has only an id or extensions (`_birthDate` without `birthDate`)."""
@@ -34,13 +37,48 @@ def contains(items: list[Any], item: Any) -> bool:
     return any(equal(item, other) for other in items)
 
 
+def excluded(items: list[Any], others: list[Any]) -> list[Any]:
+    """Those of `items` that equal none of `others`."""
+    if len(others) <= _FEW:
+        return [item for item in items if not contains(others, item)]
+    known = set(map(_token, others))
+    return [item for item in items if _token(item) not in known]
+
+
 def distinct(items: list[Any]) -> list[Any]:
+    if len(items) > _FEW:
+        first: dict[object, Any] = {}
+        for item in items:
+            first.setdefault(_token(item), item)
+        return list(first.values())
     found: list[Any] = []
     for item in items:
         present = item in found if isinstance(item, dict) else contains(found, item)
         if not present:
             found.append(item)
     return found
+
+
+def _token(item: Any) -> object:
+    """The same for items that are equal: comparing each with each takes too long for many."""
+    if isinstance(item, str):
+        return _moment(item) or item
+    if isinstance(item, dict):
+        return _frozen(item)
+    return isinstance(item, bool), item
+
+
+def _frozen(node: Any) -> Any:
+    if isinstance(node, dict):
+        return frozenset((key, _frozen(value)) for key, value in node.items())
+    return tuple(map(_frozen, node)) if isinstance(node, list) else node
+
+
+def _moment(text: str) -> object:
+    try:
+        return instant.interval(text) if text[10:11] == "T" else None
+    except ValueError:
+        return None
 
 
 def compare(operator: str, left: Any, right: Any) -> bool | None:

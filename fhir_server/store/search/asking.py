@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import NoReturn
 
 from fhir_server.definitions.model import SearchParameter, ServedType
@@ -22,11 +23,25 @@ class NotSupported(Problem):
         super().__init__(400, "not-supported", diagnostics)
 
 
+@dataclass(slots=True)
+class Branches:
+    """How many more types the chains of a request may lead to: a statement grows with each."""
+
+    left: float = inf
+
+    def take(self, number: int) -> None:
+        """Problem 400 where that is more than are left."""
+        self.left -= number
+        if self.left < 0:
+            raise Problem(400, "too-costly", "the chains lead to too many types: name them")
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """`policy` binds every resource type that a criterion reaches. `variables` are replaced in
     criteria that the server itself declares; they are None for what a caller wrote. `rowwise`
-    prefers predicates that check one row at a time to those that collect a set first."""
+    prefers predicates that check one row at a time to those that collect a set first. `branches`
+    is without end for what the server itself declares."""
 
     tenant: str
     types: Mapping[str, ServedType]
@@ -35,6 +50,7 @@ class Asking:
     base: str | None = None
     variables: Mapping[str, str | None] | None = None
     rowwise: bool = False
+    branches: Branches = field(default_factory=Branches)
 
     def parameter(self, resource_type: str, code: str) -> SearchParameter:
         """The declared parameter; NotSupported when the type has none of that name."""

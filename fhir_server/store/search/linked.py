@@ -33,6 +33,7 @@ def chain(asking: Asking, resource_type: str, head: str, rest: str, tail: Tail) 
     if len(targets) > MOST_BRANCHES and "." in rest:
         why = f"{code} may refer to too many types here: name one, as in {code}:{targets[0]}"
         raise Problem(400, "too-costly", why)
+    asking.branches.take(len(targets))
     nodes, refused = [], None
     for target in targets:
         try:
@@ -79,6 +80,7 @@ def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:
         raise Problem(400, "invalid", "_has is _has:Type:reference:parameter")
     _, source, code, rest = parts
     asking.served(source)
+    asking.branches.take(1)
     parameter = _reference(asking, source, code)
     if parameter.targets and resource_type not in parameter.targets:
         raise NotSupported(f"{source}:{code} does not refer to {resource_type}")

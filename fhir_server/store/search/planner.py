@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
-from fhir_server.store.search.asking import Asking
+from fhir_server.store.search.asking import Asking, Branches
 from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors
 from fhir_server.store.search.includes import Asked, included
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # access.py is built on the search's criteria
 
 Handling = Literal["strict", "lenient"]
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+# Types that all chains of a request together lead to.
+MOST_BRANCHES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Planner:
             now=ctx.now,
             policy=lambda resource_type: self._policy(ctx, resource_type, reach),
             base=self._base,
+            branches=Branches(MOST_BRANCHES),
         )
 
     def _sort(self, resource_type: str, sort: str) -> tuple[Key, ...]:

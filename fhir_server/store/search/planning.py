@@ -22,6 +22,8 @@ from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, Drive
 MOST_CRITERIA = 64
 # Over all chains and reverse chains of a request: a statement grows with each.
 MOST_LINKS = 12
+# References that includes follow, those of a `*` counted one by one: each is a search of its own.
+MOST_INCLUDES = 32
 
 
 class Planned(NamedTuple):
@@ -123,16 +125,18 @@ class Planning:
         return nodes
 
     def _includes(self, includes: Sequence[Pair]) -> list[Include]:
-        found: list[Include] = []
+        found: dict[Include, None] = {}
         for name, value in includes:
             checked(name, value)
             try:
-                found += include(self._asking, name, value)
+                found |= dict.fromkeys(include(self._asking, name, value))
             except NotSupported as error:
                 self._unknown.append(error.diagnostics)
             else:
                 self._used.append((name, value))
-        return found
+        if len(found) > MOST_INCLUDES:
+            raise Problem(400, "too-costly", f"more than {MOST_INCLUDES} references to include")
+        return list(found)
 
     def _sort(self, sort: str) -> tuple[order.Key, ...]:
         try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fhir_server.fhir import path
 from fhir_server.fhir.json import FhirDecimal
 from fhir_server.fhir.path import PathError
+from fhir_server.fhir.path.operators import contains, distinct, excluded
 
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
@@ -40,6 +41,22 @@ PATIENT: dict[str, Any] = {
     ],
     "extension": [{"url": "u", "valueDecimal": FhirDecimal("1.50")}],
 }
+MOMENTS = ("2026-01-31T09:00:00Z", "2026-01-31T10:00:00+01:00", "2026-01-31T09:00:00.000Z")
+ITEMS = st.one_of(
+    st.sampled_from([*MOMENTS, "2026-01-31", "x", "", True, False, 0, 1, FhirDecimal("1.0")]),
+    st.fixed_dictionaries({"a": st.sampled_from([1, True, "x", [1, {"b": 2}], [{"b": 2}, 1]])}),
+)
+
+
+@given(st.lists(ITEMS, max_size=30), st.lists(ITEMS, max_size=30))
+def test_many_items_are_told_apart_as_a_few_are(items: list[Any], others: list[Any]) -> None:
+    different: list[Any] = []
+    for item in items:
+        if not contains(different, item):
+            different.append(item)
+    assert list(map(repr, distinct(items))) == list(map(repr, different))
+    kept = [item for item in items if not contains(others, item)]
+    assert list(map(repr, excluded(items, others))) == list(map(repr, kept))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""References that spell out the server's own address mean its own resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from fhir_server.settings import Settings
+from tests.conftest import Token
+from tests.support.clinic import Clinic, Resource, message, refer, reference, refusal, thread
+from tests.support.server import listening
+
+PUBLIC = "https://public.example"
+BASE = f"{PUBLIC}/fhir/R4/"
+SEALED = {"reference": f"{BASE}Patient/sealed"}
+
+
+@pytest.fixture(scope="module")
+def clinic(settings_of_tests: Settings, token: Token) -> Iterator[Clinic]:
+    """A clinic whose server knows its public address."""
+    settings = settings_of_tests.model_copy(update={"public_url": PUBLIC})
+    with listening(settings) as address, httpx.Client(base_url=address) as http:
+        yield Clinic(http, token)
+
+
+@pytest.mark.parametrize(
+    "about_sealed",
+    [
+        thread(patient=SEALED["reference"]),
+        {"resourceType": "Communication", "status": "completed", "subject": SEALED},
+        {"resourceType": "CommunicationRequest", "status": "active", "subject": SEALED},
+        thread(f"{BASE}Practitioner/nobody"),
+    ],
+)
+def test_rules_are_not_passed_by_a_longer_name(clinic: Clinic, about_sealed: Resource) -> None:
+    assert refusal(clinic.amina.post(about_sealed)) == (403, "forbidden")
+    assert clinic.service.ids("Communication?patient=Patient/sealed") == set()
+
+
+def test_people_and_threads_go_by_their_longer_names(clinic: Clinic) -> None:
+    header = clinic.amina.created(thread(f"{BASE}Practitioner/farid", patient=None))
+    assert header["recipient"] == refer("Practitioner/farid", "Practitioner/amina")
+    said = clinic.farid.created(message(header, partOf=refer(BASE + reference(header))))
+    assert said["partOf"] == refer(reference(header))
+    assert clinic.amina.read(header, said).status_code == 200
+    updated = clinic.farid.put(
+        {
+            **header,
+            "recipient": refer(*(BASE + "Practitioner/" + name for name in ("amina", "sami"))),
+        }
+    )
+    assert updated.json()["recipient"] == refer("Practitioner/amina", "Practitioner/sami")
+    listed = {"name": "message", "valueReference": {"reference": BASE + reference(said)}}
+    body = {"resourceType": "Parameters", "parameter": [listed]}
+    assert clinic.sami.post(body, f"{reference(header)}/$mark-read").status_code == 200
