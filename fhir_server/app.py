@@ -17,6 +17,7 @@ from fhir_server.http.openapi import openapi_route
 from fhir_server.http.server import Application, build_http
 from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
+from fhir_server.interactions.conditional import Conditional
 from fhir_server.interactions.pipeline import Pipeline
 from fhir_server.interactions.read import Reader
 from fhir_server.interactions.registry import Registry
@@ -76,6 +77,7 @@ def _interactions(declared: Declarations, store: Store, base: str | None) -> Int
         Reader(store.sessions, store.access, store.history),
         Searcher(store.sessions, store.planner),
         Validate(registry, declared.validator),
+        Conditional(pipeline, store.planner),
     )
 
 

@@ -130,7 +130,8 @@ class _Loader:
         search = self._search(declared)
         return ServedType(
             name=declared["type"],
-            interactions=frozenset(i["code"] for i in declared["interaction"]),
+            interactions=frozenset(i["code"] for i in declared["interaction"])
+            | _conditional(declared),
             search=search,
             indexes=tuple(self._indexes(declared, search)),
             profiles=tuple(declared.get("supportedProfile", ())),
@@ -197,6 +198,19 @@ class _Loader:
 
     def _error(self, key: str, message: str) -> None:
         self._errors.append(f"capability/CapabilityStatement.json: {key}: {message}")
+
+
+def _conditional(declared: Resource) -> frozenset[str]:
+    """The conditional interactions, named as the others are."""
+    delete = declared.get("conditionalDelete")
+    offered = {
+        "conditional-create": declared.get("conditionalCreate", False),
+        "conditional-read": declared.get("conditionalRead") == "full-support",
+        "conditional-update": declared.get("conditionalUpdate", False),
+        "conditional-delete": delete in {"single", "multiple"},
+        "conditional-delete-multiple": delete == "multiple",
+    }
+    return frozenset(name for name, there in offered.items() if there)
 
 
 def extensions(element: Mapping[str, Any], url: str) -> list[str]:

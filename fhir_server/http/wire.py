@@ -22,6 +22,8 @@ MOST_PARAMETERS = 200
 PATIENCE = 30.0
 # Digits; Python refuses to read very long numbers.
 LONGEST_LENGTH = 18
+# These have no body, so no length of one either (RFC 9110, 8.6).
+WITHOUT_BODY = frozenset({204, 304})
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -134,9 +136,13 @@ async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> Non
     headers: Iterable[tuple[bytes, bytes]] = (
         (name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()
     )
-    length = (b"content-length", str(len(reply.body)).encode())
+    length = [(b"content-length", str(len(reply.body)).encode())]
     await send(
-        {"type": "http.response.start", "status": reply.status, "headers": [*headers, length]}
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [*headers, *(length if reply.status not in WITHOUT_BODY else ())],
+        }
     )
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
 

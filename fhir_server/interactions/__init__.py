@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fhir_server.context import Context
 from fhir_server.fhir.ids import new_id
+from fhir_server.interactions.conditional import Condition, Conditional
 from fhir_server.interactions.create import Create, check_type
 from fhir_server.interactions.delete import Delete
 from fhir_server.interactions.model import (
@@ -38,6 +39,8 @@ from fhir_server.store.stored import Stored
 
 __all__ = [
     "Answer",
+    "Condition",
+    "Conditional",
     "Derived",
     "Draft",
     "Event",
@@ -69,6 +72,7 @@ class Interactions:
     reader: Reader
     searcher: Searcher
     checker: Validate
+    conditional: Conditional
 
     async def create(
         self,

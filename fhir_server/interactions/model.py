@@ -28,13 +28,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a write led to. `replay` is set when an earlier answer stands for it instead."""
+    """What a write led to. `replay` is set when an earlier answer stands for it instead;
+    `deleted` counts what a conditional delete took, `more` says that it left matches behind."""
 
     stored: Stored | None = None
     resource: Resource | None = None
     parameters: Resource | None = None
     created: bool = False
     replay: Answer | None = None
+    deleted: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ Decisions are pure, so deciding again is always safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fhir_server.context import Context
@@ -57,6 +57,8 @@ from fhir_server.validation import Validator
 from fhir_server.validation.options import Options
 
 ATTEMPTS = 16
+BUSY = "the resource is being changed by others at the same time; try again"
+Criteria = Sequence[tuple[str, str]]
 # Before the rules complete a draft, it need not be what its profiles ask for.
 STRUCTURE = Options(claims=False)
 
@@ -76,6 +78,10 @@ class Plan(Protocol):
 
     def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
         """The drafts to write; with none, the result stands as it is."""
+
+
+# The plan, and what the caller's scopes limit it to.
+Choose = Callable[[Session], Awaitable[tuple[Plan, Criteria]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +116,14 @@ class Pipeline:
         ctx: Context,
         plan: Plan,
         idempotency: Idempotency | None = None,
-        criteria: Sequence[tuple[str, str]] = (),
+        criteria: Criteria = (),
     ) -> Result:
         """Runs the plan; raises Problem, and then nothing is stored.
 
         `criteria` are what the caller's scopes limit the write to, before and after it.
         """
-        proven = bool(criteria) or not (ctx.is_system or self.registry.ruled(plan.type))
-        previews = tuple(plan.previews())
-        reads = self._reads(ctx, plan, previews)
-        checked = bool(previews)
-        attempt = _Attempt(ctx, plan, reads, idempotency, tuple(criteria), proven, checked)
-        if not proven:
+        attempt = self._prepared(ctx, plan, idempotency, criteria)
+        if not attempt.proven:
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session:
                     return await self._attempt(session, attempt)
@@ -129,7 +131,19 @@ class Pipeline:
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session, session.transaction():
                     return await self._attempt(session, attempt, lock=True)
-        raise conflict("the resource is being changed by others at the same time; try again")
+        raise conflict(BUSY)
+
+    async def write_chosen(
+        self, ctx: Context, choose: Choose, idempotency: Idempotency | None = None
+    ) -> Result:
+        """As `write`, for a plan that is made of what `choose` finds in the same transaction."""
+        for _ in range(ATTEMPTS):
+            with suppress(OvertakenError):
+                async with self.sessions.session(ctx) as session, session.transaction():
+                    plan, criteria = await choose(session)
+                    attempt = self._prepared(ctx, plan, idempotency, criteria)
+                    return await self._attempt(session, attempt, lock=True)
+        raise conflict(BUSY)
 
     def own(self, resource: Resource) -> Resource:
         """Absolute references to this server as relative ones, so that rules, access policy and
@@ -142,6 +156,15 @@ class Pipeline:
     def check(self, resource: Resource) -> None:
         """Refuses with 422 what R4 does not allow."""
         _refuse(self.validator.validate(resource, ()))
+
+    def _prepared(
+        self, ctx: Context, plan: Plan, idempotency: Idempotency | None, criteria: Criteria
+    ) -> _Attempt:
+        proven = bool(criteria) or not (ctx.is_system or self.registry.ruled(plan.type))
+        previews = tuple(plan.previews())
+        reads = self._reads(ctx, plan, previews)
+        checked = bool(previews)
+        return _Attempt(ctx, plan, reads, idempotency, tuple(criteria), proven, checked)
 
     def _reads(self, ctx: Context, plan: Plan, previews: Iterable[Draft]) -> dict[Ref, Read]:
         reads = {read.ref: read for read in plan.reads()}
@@ -307,7 +330,8 @@ def _refuse(issues: Sequence[Issue]) -> None:
 def _with_stored(result: Result, drafts: Sequence[Draft], changes: Sequence[Change]) -> Result:
     if len(changes) != 1 or result.parameters is not None:
         return result
-    return Result(
+    return replace(
+        result,
         stored=changes[0].stored,
         resource=drafts[0].resource,
         created=drafts[0].kind == "create",

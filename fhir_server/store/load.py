@@ -79,6 +79,13 @@ class Loader:
         that is not there cannot be locked."""
         await session.fetch(CLAIM, {"name": f"{ctx.tenant} {resource_type}/{id}"})
 
+    async def claim_search(
+        self, session: Session, ctx: Context, resource_type: str, meaning: str
+    ) -> None:
+        """Until the end of the transaction nobody else who claims a search of that meaning gets
+        past this line; what is not there cannot be locked, nor can the lack of it."""
+        await session.fetch(CLAIM, {"name": f"{ctx.tenant} {resource_type}?{meaning}"})
+
     async def _together(
         self,
         session: Session,

@@ -155,7 +155,7 @@ def test_a_path_that_leads_nowhere_is_not_found(world: World, path: str) -> None
 def test_a_method_that_is_not_offered_is_refused(world: World, method: str) -> None:
     thread = world.ids["thread"]
     for path in (
-        f"{FHIR}/Patient",
+        f"{FHIR}/Patient/none/_history/1",
         f"{FHIR}/Patient/_search",
         f"{FHIR}/metadata",
         f"{V1}/threads",

@@ -67,3 +67,15 @@ def test_a_patch_does_not_pass_them_either(clinic: Clinic) -> None:
     answer = clinic.amina.ask("PATCH", path, json.dumps(added), content_type=kind)
     assert answer.json()["recipient"][-1] == {"reference": "Practitioner/sami"}
     assert clinic.sami.get(path).status_code == 200
+
+
+def test_nor_by_one_that_a_condition_decides_about(clinic: Clinic) -> None:
+    hidden, nobody = thread(patient=SEALED["reference"]), "identifier=none"
+    assert refusal(clinic.amina.post(hidden, if_none_exist=nobody)) == (403, "forbidden")
+    assert refusal(clinic.amina.put(hidden, f"Communication?{nobody}")) == (403, "forbidden")
+    assert clinic.service.ids("Communication?patient=Patient/sealed") == set()
+    shown = thread(patient=f"{BASE}Patient/omid")
+    long, short = (f"patient={base}Patient/omid" for base in (BASE, ""))
+    first = clinic.amina.post(shown, if_none_exist=long)
+    again = clinic.amina.post(shown, if_none_exist=short)
+    assert (first.status_code, again.status_code) == (201, 200)

@@ -32,14 +32,6 @@ def test_create_ignores_the_clients_id_and_versions(clinic: Clinic) -> None:
     assert found["meta"]["lastUpdated"] > "2001-01-02"
 
 
-def test_a_condition_that_would_not_be_kept_is_refused(clinic: Clinic) -> None:
-    answer = clinic.service.post({"resourceType": "Patient"}, if_none_exist="identifier=1")
-    assert refusal(answer) == (400, "not-supported")
-    assert refusal(clinic.service.ask("PUT", "Patient?identifier=1")) == (405, "not-supported")
-    assert refusal(clinic.service.ask("DELETE", "Patient?identifier=1")) == (405, "not-supported")
-    assert clinic.service.ids("Patient") == {"zahra", "omid", "sealed"}
-
-
 def test_prefer_minimal_sends_no_body(clinic: Clinic) -> None:
     answer = clinic.amina.post(thread(), prefer="return=minimal")
     assert (answer.status_code, answer.content) == (201, b"")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from fhir_server.app import Core
@@ -75,6 +76,13 @@ async def house(core: Core) -> House:
     for resource in directory():
         await house.put(resource)
     return house
+
+
+async def at_once(requests: list[httpx.Request]) -> list[httpx.Response]:
+    """Sends all at the same time."""
+    limits = httpx.Limits(max_connections=len(requests))
+    async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+        return await asyncio.gather(*(client.send(request) for request in requests))
 
 
 async def settled(calls: Iterable[Awaitable[Result]]) -> tuple[list[Result], list[Problem]]:

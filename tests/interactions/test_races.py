@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fhir_server.communication.message import RECEIPT
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions import Resource, Result
-from tests.interactions.conftest import House, settled
+from tests.interactions.conftest import House, at_once, settled
 from tests.support.clinic import Clinic, message, reference, thread
 from tests.support.effort import effort
 
@@ -27,12 +27,6 @@ A_FEW = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
 )
-
-
-async def at_once(requests: list[httpx.Request]) -> list[httpx.Response]:
-    limits = httpx.Limits(max_connections=len(requests))
-    async with httpx.AsyncClient(limits=limits, timeout=60) as client:
-        return await asyncio.gather(*(client.send(request) for request in requests))
 
 
 async def test_one_idempotency_key_has_one_effect(clinic: Clinic, database_url: str) -> None:

@@ -32,6 +32,8 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", ""): "search-type",
     ("POST", ""): "create",
     ("POST", "_search"): "search-type",
+    ("PUT", ""): "conditional-update",
+    ("DELETE", ""): "conditional-delete",
     ("GET", "id"): "read",
     ("PUT", "id"): "update",
     ("PATCH", "id"): "patch",

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.conditions import if_none_exist, of_query, unless_known
+from fhir_server.http.fhir.done import deleted, written
 from fhir_server.http.fhir.patches import change
-from fhir_server.http.fhir.replies import json_reply, resource_reply
+from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.fhir.searchset import searchset_reply
 from fhir_server.http.fhir.versions import asked, history_reply
 from fhir_server.http.wire import Reply
-from fhir_server.interactions import Interactions, Resource, Result
+from fhir_server.interactions import Interactions, Resource
 from fhir_server.problems import Problem, invalid
 
 
@@ -29,7 +31,7 @@ async def read(service: Service, call: Call) -> Reply:
     criteria = call.criteria("read")
     call.check_accept()
     stored = await service.interactions.read(call.ctx, call.type, call.address(), criteria=criteria)
-    return resource_reply(stored)
+    return unless_known(call, stored)
 
 
 async def vread(service: Service, call: Call) -> Reply:
@@ -39,7 +41,7 @@ async def vread(service: Service, call: Call) -> Reply:
     stored = await service.interactions.vread(
         call.ctx, call.type, call.address(), call.version(), criteria=criteria
     )
-    return resource_reply(stored)
+    return unless_known(call, stored)
 
 
 async def history(service: Service, call: Call) -> Reply:
@@ -73,11 +75,14 @@ async def create(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#create"""
     criteria = call.criteria("create")
     call.check_accept()
-    if call.request.header("if-none-exist") is not None:
-        # Passed over, it would make the duplicate that the client wants to avoid.
-        raise Problem(400, "not-supported", "conditional create is not supported")
+    condition = if_none_exist(call, service.definitions)
     resource = await call.resource()
-    result = await service.interactions.create(call.ctx, call.type, resource, criteria=criteria)
+    if condition is None:
+        result = await service.interactions.create(call.ctx, call.type, resource, criteria=criteria)
+    else:
+        result = await service.interactions.conditional.create(
+            call.ctx, condition, resource, criteria=criteria
+        )
     return written(call, result)
 
 
@@ -122,8 +127,33 @@ async def delete(service: Service, call: Call) -> Reply:
         if_match=call.request.header("if-match"),
         criteria=criteria,
     )
-    headers = {"etag": f'W/"{result.stored.version}"'} if result.stored else {}
-    return Reply(204, b"", headers)
+    return deleted(call, result)
+
+
+async def conditional_update(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#cond-update"""
+    criteria = call.criteria("update")
+    call.check_accept()
+    condition = of_query(call)
+    result = await service.interactions.conditional.update(
+        call.ctx,
+        condition,
+        await call.resource(),
+        creating=lambda: call.criteria("create"),
+        if_match=call.request.header("if-match"),
+        criteria=criteria,
+    )
+    return written(call, result)
+
+
+async def conditional_delete(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
+    criteria = call.criteria("delete")
+    condition = of_query(call, service.definitions)
+    result = await service.interactions.conditional.delete(
+        call.ctx, condition, if_match=call.request.header("if-match"), criteria=criteria
+    )
+    return deleted(call, result)
 
 
 async def operation(service: Service, call: Call) -> Reply:
@@ -169,17 +199,6 @@ def _unwrapped(body: Resource, profile: str | None) -> tuple[Resource, str | Non
     return resource, asked
 
 
-def written(call: Call, result: Result) -> Reply:
-    """201 or 200 with Location, ETag and, unless the client prefers less, the resource."""
-    stored = result.stored
-    if stored is None:
-        raise Problem(500, "exception", "nothing was written")
-    whole = call.preference("return") != "minimal"
-    reply = resource_reply(stored, 201 if result.created else 200, body=whole)
-    location = f"{call.base}/{call.type}/{stored.id}/_history/{stored.version}"
-    return Reply(reply.status, reply.body, {**reply.headers, "location": location})
-
-
 HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "read": read,
     "vread": vread,
@@ -189,5 +208,7 @@ HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "update": update,
     "patch": patch,
     "delete": delete,
+    "conditional-update": conditional_update,
+    "conditional-delete": conditional_delete,
     "operation": operation,
 }

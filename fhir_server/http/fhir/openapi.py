@@ -28,16 +28,28 @@ STATUSES: Mapping[str, tuple[int, tuple[int, ...]]] = {
     "read": (200, (404, 410)),
     "vread": (200, (404, 410)),
     "history-instance": (200, (404,)),
-    "create": (201, (409, 413, 415, 422)),
+    "create": (201, (409, 412, 413, 415, 422)),
     "update": (200, (404, 405, 409, 412, 413, 415, 422)),
     "patch": (200, (404, 409, 412, 413, 415, 422)),
     "delete": (204, (404, 409, 412)),
+    "conditional-update": (200, (405, 409, 412, 413, 415, 422)),
+    "conditional-delete": (204, (409, 412)),
     "operation": (200, (404, 409, 413, 415, 422)),
 }
 # A JSON Patch, or a FHIRPath Patch.
 PATCHES: Mapping[str, Any] = {
     JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
     JSON: {"schema": {"$ref": "#/components/schemas/Resource"}},
+}
+# Conditions that stand in a header.
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    "create": ("If-None-Exist",),
+    "read": ("If-None-Match", "If-Modified-Since"),
+    "vread": ("If-None-Match", "If-Modified-Since"),
+    "update": ("If-Match",),
+    "delete": ("If-Match",),
+    "conditional-update": ("If-Match",),
+    "conditional-delete": ("If-Match",),
 }
 CONTROLS = ("_sort", "_count", "_total", "_include", "_revinclude", "_cursor")
 
@@ -82,7 +94,8 @@ def _interactions(served: ServedType) -> Iterator[tuple[str, str, dict[str, Any]
         if interaction in served.interactions and shape in PATHS:
             name = f"{interaction}-{served.name}" + ("-post" if shape == "_search" else "")
             described = _operation(served.name, name, interaction, shape)
-            described["parameters"] += _searched(served) if (method, shape) == ("GET", "") else []
+            if shape == "" and method != "POST":
+                described["parameters"] += _searched(served, condition=method != "GET")
             if shape == "_search":
                 described["requestBody"] = _form(served)
             yield method.lower(), f"{BASE}/{served.name}{PATHS[shape]}", described
@@ -114,14 +127,35 @@ def _operation(resource: str, name: str, interaction: str, shape: str) -> dict[s
             **{str(code): _refusal() for code in (400, 401, 403, 406, *refusals, 503)},
         },
     }
-    if interaction == "update":
-        described["responses"]["201"] = _given(resource)
-    if interaction in ("create", "update", "operation"):
+    described["responses"] |= _otherwise(resource, interaction)
+    described["parameters"] += _headers(interaction)
+    if interaction in ("create", "update", "conditional-update", "operation"):
         schema = _resource(None if interaction == "operation" else resource)
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
     if interaction == "patch":
         described["requestBody"] = {"required": True, "content": PATCHES}
     return described
+
+
+def _otherwise(resource: str, interaction: str) -> dict[str, Any]:
+    """What an interaction also answers where it went well."""
+    match interaction:
+        case "update" | "conditional-update":
+            return {"201": _given(resource)}
+        case "create":
+            return {"200": _content(f"The {resource} that was there", _resource(resource))}
+        case "delete" | "conditional-delete":
+            return {"200": _given("OperationOutcome")}
+        case "read" | "vread":
+            return {"304": {"description": "The client has this version already"}}
+    return {}
+
+
+def _headers(interaction: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "schema": {"type": "string"}}
+        for name in HEADERS.get(interaction, ())
+    ]
 
 
 def _path(shape: str) -> Iterator[dict[str, Any]]:
@@ -132,10 +166,11 @@ def _path(shape: str) -> Iterator[dict[str, Any]]:
         yield {"name": "version", "in": "path", "required": True, "schema": schema}
 
 
-def _searched(served: ServedType) -> list[dict[str, Any]]:
+def _searched(served: ServedType, *, condition: bool) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "query", "description": about, "schema": {"type": "string"}}
         for name, about in _names(served)
+        if not (condition and name in CONTROLS)
     ]
 
 

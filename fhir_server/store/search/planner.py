@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from fhir_server.store.search.asking import Asking, Branches
 from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors
 from fhir_server.store.search.includes import Asked, included
-from fhir_server.store.search.node import NOTHING, Node, all_of
+from fhir_server.store.search.node import EVERYTHING, NOTHING, Node, all_of
 from fhir_server.store.search.order import Key, keys_of
 from fhir_server.store.search.page import Derived, Fetches, Page, Pair, Reach
 from fhir_server.store.search.planning import Planned, Planning
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # access.py is built on the search's criteria
     from fhir_server.store.access import Access
 
 Handling = Literal["strict", "lenient"]
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 # Types that all chains of a request together lead to.
 MOST_BRANCHES = 64
 
@@ -97,6 +99,12 @@ class Planner:
         if plan.shape.limit is None:
             args["page_limit"] = plan.size + 1
         return Query(ctx, reach, self._search_sql(plan.shape), args, plan)
+
+    def meaning(self, ctx: Context, resource_type: str, params: Sequence[Pair]) -> str:
+        """One text for all criteria that ask the same, whoever asks, and whenever, and however
+        they are written."""
+        asking = replace(self.asking(ctx), policy=lambda _: EVERYTHING, now=_ANY_TIME)
+        return "&".join(sorted(repr(criterion(asking, resource_type, *pair)) for pair in params))
 
     async def run(self, session: Fetches, query: Query) -> Page:
         """The page that `query` asks for."""
