@@ -25,6 +25,7 @@ from fhir_server.interactions.validate import Validate
 from fhir_server.mapping.loader import Mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
+from fhir_server.workers.sweep import sweeping
 
 FHIR_BASE = "/fhir/R4"
 
@@ -101,7 +102,8 @@ def create_app(settings: Settings) -> Application:
     @asynccontextmanager
     async def lifespan(_: Application) -> AsyncIterator[None]:
         await core.store.sessions.open()
-        yield
+        async with sweeping(core.store):
+            yield
         await authenticator.aclose()
         await core.store.sessions.close()
 

@@ -75,6 +75,7 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         Column("body", JSON, nullable=False),
         Column("keys", ARRAY(BigInteger), nullable=False),
         Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("indexed", BigInteger, comment="fingerprint of the declarations it was indexed by"),
         *hot,
         PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
         Index(f"{name}_updated", "tenant", "updated", "id"),
@@ -172,8 +173,9 @@ def _idempotency(metadata: MetaData) -> Table:
         Column("headers", JSONB, nullable=False),
         Column("answer", JSON, nullable=False),
         Column("created", Instant, nullable=False),
+        Column("expires", Instant, nullable=False, server_default=text("now() + interval '1 day'")),
         PrimaryKeyConstraint("tenant", "caller", "key", name="idempotency_pk"),
-        Index("idempotency_created", "created"),
+        Index("idempotency_expires", "tenant", "expires"),
     )
 
 

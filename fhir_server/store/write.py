@@ -10,7 +10,7 @@ which parts it has) and is compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Table,
     Text,
@@ -43,6 +44,8 @@ from fhir_server.store.stored import Stored
 from fhir_server.store.tables import ResourceTables, Tables
 
 Kind = Literal["create", "update", "delete"]
+# What a reindexing leaves alone.
+UNCHANGED = ("id", "version", "updated", "body")
 VALUE_COLUMNS = ("param", "norm", "exact", "low", "high", "since", "until", "unit")
 
 
@@ -86,6 +89,7 @@ class KeptAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    expires: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Writer:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._sql = lru_cache(maxsize=1024)(self._compile)
+        self._reindex = lru_cache(maxsize=512)(self._compile_reindex)
 
     def statement(
         self,
@@ -135,6 +140,12 @@ class Writer:
             args |= _answer_args(answer)
         return self._sql(shape), args
 
+    def reindex(self, tenant: str, stored: Stored, row: IndexRow) -> tuple[str, dict[str, Any]]:
+        """Makes the search columns of that version anew. Never waits; yields no row when the
+        version is gone, being written, or indexed by the same declarations already."""
+        args = {"tenant": tenant, **_resource_args(Change("update", stored, row, stored.version))}
+        return self._reindex(stored.type, bool(row.values)), args
+
     def answer_only(self, tenant: str, now: datetime, answer: KeptAnswer) -> tuple[str, Any]:
         """Keeps an answer to a request that changed no resource."""
         table = self._tables.idempotency
@@ -155,6 +166,14 @@ class Writer:
         written, others = self._resource(shape, held)
         parts = [*others, *self._beside(shape, written)]
         return sql_text(select(written.c.id).add_cte(*guards, *parts))
+
+    def _compile_reindex(self, resource_type: str, values: bool) -> str:  # noqa: FBT001 - cached
+        tables = self._tables.resources[resource_type]
+        old = _stale(tables.current)
+        written = _update(tables.current, old, UNCHANGED)
+        indexed = [_insert_values(tables, written)] if values else []
+        parts = [_clear_values(tables, old), *indexed]
+        return sql_text(select(written.c.id).add_cte(*parts))
 
     def _guard(self, n: int, resource_type: str) -> Any:
         table = self._tables.resources[resource_type].current
@@ -215,14 +234,32 @@ def _insert(table: Table, held: ColumnElement[bool]) -> CTE:
 
 
 def _old(table: Table, held: ColumnElement[bool]) -> CTE:
+    """The version superseded. Having waited for a reindexing, a statement would not see the value
+    rows that it has to clear; it then finds another fingerprint than before, and gives up."""
+    before = table.alias("before")
+    seen = select(before.c.indexed).where(before.c.id == bindparam("r_id", type_=Text))
     return (
         select(table.c.id, table.c.version, table.c.updated, table.c.body)
         .where(
             table.c.id == bindparam("r_id", type_=Text),
             table.c.version == bindparam("base"),
+            table.c.indexed.is_not_distinct_from(seen.scalar_subquery()),
             held,
         )
         .with_for_update()
+        .cte("old")
+    )
+
+
+def _stale(table: Table) -> CTE:
+    return (
+        select(table.c.id)
+        .where(
+            table.c.id == bindparam("r_id", type_=Text),
+            table.c.version == bindparam("base"),
+            table.c.indexed.is_distinct_from(cast(bindparam("r_indexed"), BigInteger)),
+        )
+        .with_for_update(skip_locked=True)
         .cte("old")
     )
 
@@ -252,8 +289,8 @@ def _tombstone(history: Table, resource_type: str, old: CTE) -> CTE:
     return insert(history).from_select(names, source).cte("tombstone")
 
 
-def _update(table: Table, old: CTE) -> CTE:
-    names = [name for name in _written_columns(table) if name != "id"]
+def _update(table: Table, old: CTE, kept: Collection[str] = ("id",)) -> CTE:
+    names = [name for name in _written_columns(table) if name not in kept]
     return (
         update(table)
         .values({name: _parameter(table, name) for name in names})
@@ -305,13 +342,30 @@ def _insert_events(outbox: Table, written: CTE) -> CTE:
 
 
 def _insert_answer(idempotency: Table, written: CTE) -> CTE:
-    names = ("caller", "key", "fingerprint", "status", "headers", "answer")
+    """In the place of an expired one, which is deleted first: counting it makes it so."""
+    names = ("caller", "key", "fingerprint", "status", "headers", "answer", "expires")
+    expired = select(func.count()).select_from(_delete_expired(idempotency)).scalar_subquery()
     source = select(
         cast(bindparam("tenant"), Text),
         *(cast(bindparam(f"i_{name}"), idempotency.c[name].type) for name in names),
         bindparam("now", type_=idempotency.c.created.type),
-    ).select_from(written)
+    )
+    source = source.select_from(written).where(expired >= literal_column("0"))
     return insert(idempotency).from_select(["tenant", *names, "created"], source).cte("answered")
+
+
+def _delete_expired(idempotency: Table) -> CTE:
+    columns = idempotency.c
+    return (
+        delete(idempotency)
+        .where(
+            columns.caller == cast(bindparam("i_caller"), Text),
+            columns.key == cast(bindparam("i_key"), Text),
+            columns.expires <= bindparam("now", type_=columns.expires.type),
+        )
+        .returning(columns.key)
+        .cte("expired")
+    )
 
 
 def _resource_args(change: Change) -> dict[str, Any]:
@@ -325,6 +379,7 @@ def _resource_args(change: Change) -> dict[str, Any]:
         "r_body": stored.body.decode(),
         "r_keys": change.row.keys,
         "r_sorts": orjson.dumps(change.row.sorts).decode(),
+        "r_indexed": change.row.fingerprint,
     }
     args |= {f"r_{name}": value for name, value in change.row.hot.items()}
     if change.row.values:
@@ -350,4 +405,5 @@ def _answer_args(answer: KeptAnswer) -> dict[str, Any]:
         "i_status": answer.status,
         "i_headers": orjson.dumps(dict(answer.headers)).decode(),
         "i_answer": answer.body.decode(),
+        "i_expires": answer.expires,
     }
