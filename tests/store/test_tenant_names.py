@@ -62,7 +62,7 @@ async def test_the_function_can_read_names_only(core: Core, owner: Connection, t
         "CREATE TABLE mine ()",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            owner.execute(wrong)  # type: ignore[call-overload]
+            owner.execute(wrong)
 
 
 def test_the_servers_role_cannot_become_it(owner: Connection) -> None:
