@@ -16,6 +16,7 @@ from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions, HotIndex, SearchParameter
 from fhir_server.interactions import Interactions
 from fhir_server.store import Store, build_store
+from fhir_server.store.index import Indexer
 from fhir_server.store.migrations import migrate
 from fhir_server.store.reindex import Batch
 from fhir_server.workers.reindex import Progress, reindex
@@ -98,6 +99,18 @@ def values(url: str, tenant: str, id: str) -> list[str]:
             [tenant, id],
         )
         return [text for (text,) in rows]
+
+
+def test_the_fingerprint_is_of_what_decides_about_rows(definitions: Definitions) -> None:
+    before, more = Indexer(definitions, "https://a"), declared(definitions)
+    assert before.fingerprint("Task") == Indexer(definitions, "https://a").fingerprint("Task")
+    assert before.fingerprint("Task") != Indexer(definitions, "https://b").fingerprint("Task")
+    after = Indexer(more, "https://a")
+    assert before.fingerprint("Task") != after.fingerprint("Task")
+    assert before.fingerprint("Patient") == after.fingerprint("Patient")
+    served = replace(more.types["Task"], indexes=definitions.types["Task"].indexes)
+    cold = Indexer(replace(more, types={**more.types, "Task": served}), "https://a")
+    assert after.fingerprint("Task") != cold.fingerprint("Task")
 
 
 async def test_what_was_stored_before_is_found_after(core: Core, newer: Store, tenant: str) -> None:
