@@ -38,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
+from fhir_server.store.answers import insert_answer
 from fhir_server.store.index import IndexRow
 from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
@@ -150,7 +151,7 @@ class Writer:
         """Keeps an answer to a request that changed no resource."""
         table = self._tables.idempotency
         nothing = select(literal_column("1")).cte("written")
-        kept = _insert_answer(table, nothing)
+        kept = insert_answer(table, nothing)
         return sql_text(select(literal_column("1")).add_cte(kept)), {
             "tenant": tenant,
             "now": now,
@@ -206,7 +207,7 @@ class Writer:
         if shape.events:
             parts.append(_insert_events(self._tables.outbox, written))
         if shape.answer:
-            parts.append(_insert_answer(self._tables.idempotency, written))
+            parts.append(insert_answer(self._tables.idempotency, written))
         return parts
 
 
@@ -338,33 +339,6 @@ def _insert_events(outbox: Table, written: CTE) -> CTE:
         insert(outbox)
         .from_select(["tenant", "id", "type", "subject", "time", "data"], source)
         .cte("announced")
-    )
-
-
-def _insert_answer(idempotency: Table, written: CTE) -> CTE:
-    """In the place of an expired one, which is deleted first: counting it makes it so."""
-    names = ("caller", "key", "fingerprint", "status", "headers", "answer", "expires")
-    expired = select(func.count()).select_from(_delete_expired(idempotency)).scalar_subquery()
-    source = select(
-        cast(bindparam("tenant"), Text),
-        *(cast(bindparam(f"i_{name}"), idempotency.c[name].type) for name in names),
-        bindparam("now", type_=idempotency.c.created.type),
-    )
-    source = source.select_from(written).where(expired >= literal_column("0"))
-    return insert(idempotency).from_select(["tenant", *names, "created"], source).cte("answered")
-
-
-def _delete_expired(idempotency: Table) -> CTE:
-    columns = idempotency.c
-    return (
-        delete(idempotency)
-        .where(
-            columns.caller == cast(bindparam("i_caller"), Text),
-            columns.key == cast(bindparam("i_key"), Text),
-            columns.expires <= bindparam("now", type_=columns.expires.type),
-        )
-        .returning(columns.key)
-        .cte("expired")
     )
 
 
