@@ -10,7 +10,7 @@ which parts it has) and is compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -42,11 +42,9 @@ from fhir_server.store.answers import insert_answer
 from fhir_server.store.index import IndexRow
 from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
-from fhir_server.store.tables import ResourceTables, Tables
+from fhir_server.store.tables import HOT, ResourceTables, Tables
 
 Kind = Literal["create", "update", "delete"]
-# What a reindexing leaves alone.
-UNCHANGED = ("id", "version", "updated", "body")
 VALUE_COLUMNS = ("param", "norm", "exact", "low", "high", "since", "until", "unit")
 
 
@@ -171,7 +169,7 @@ class Writer:
     def _compile_reindex(self, resource_type: str, values: bool) -> str:  # noqa: FBT001 - cached
         tables = self._tables.resources[resource_type]
         old = _stale(tables.current)
-        written = _update(tables.current, old, UNCHANGED)
+        written = _update(tables.current, old, _search_columns(tables.current))
         indexed = [_insert_values(tables, written)] if values else []
         parts = [_clear_values(tables, old), *indexed]
         return sql_text(select(written.c.id).add_cte(*parts))
@@ -198,7 +196,8 @@ class Writer:
             written = _delete(tables.current, old)
             tombstone = _tombstone(self._tables.history, shape.type, old)
             return written, [history, tombstone, _clear_values(tables, old)]
-        written = _update(tables.current, old)
+        names = [name for name in _written_columns(tables.current) if name != "id"]
+        written = _update(tables.current, old, names)
         values = [_insert_values(tables, written)] if shape.values else []
         return written, [history, _clear_values(tables, old), *values]
 
@@ -213,6 +212,12 @@ class Writer:
 
 def _written_columns(table: Table) -> list[str]:
     return [c.name for c in table.columns if c.name != "tenant"]
+
+
+def _search_columns(table: Table) -> list[str]:
+    """What an IndexRow has a say in."""
+    hot = [name for name in _written_columns(table) if name.startswith(HOT)]
+    return ["keys", "sorts", "indexed", *hot]
 
 
 def _parameter(table: Table, name: str) -> ColumnElement[Any]:
@@ -290,8 +295,7 @@ def _tombstone(history: Table, resource_type: str, old: CTE) -> CTE:
     return insert(history).from_select(names, source).cte("tombstone")
 
 
-def _update(table: Table, old: CTE, kept: Collection[str] = ("id",)) -> CTE:
-    names = [name for name in _written_columns(table) if name not in kept]
+def _update(table: Table, old: CTE, names: Sequence[str]) -> CTE:
     return (
         update(table)
         .values({name: _parameter(table, name) for name in names})
