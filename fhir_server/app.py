@@ -26,6 +26,7 @@ from fhir_server.interactions.validate import Validate
 from fhir_server.mapping.loader import Mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
+from fhir_server.workers.sweep import sweeping
 
 FHIR_BASE = "/fhir/R4"
 
@@ -105,7 +106,8 @@ def create_app(settings: Settings) -> Application:
     @asynccontextmanager
     async def lifespan(_: Application) -> AsyncIterator[None]:
         await core.store.sessions.open()
-        yield
+        async with sweeping(core.store):
+            yield
         await authenticator.aclose()
         await core.store.sessions.close()
 

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "--demo", action="store_true", help="load the demo data first, and greet with a token"
     )
     _add(commands, "migrate", migrate, "bring the database to the declared schema")
+    _maintenance(commands)
     _add(commands, "demo", demo, "load the demo data; again is harmless")
     _add(
         commands, "explain", explain, "print what a v1 route is, from its fields to the tables"
@@ -60,6 +61,16 @@ def _add(
     added = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
     added.set_defaults(command=command)
     return added
+
+
+def _maintenance(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    words = "make what is stored searchable as declared, while servers serve; again goes on"
+    added = _add(commands, "reindex", reindex, words)
+    added.add_argument("--type", help="one resource type, such as Communication; without it, all")
+    added.add_argument("--tenant", help="one tenant; without it, all")
+    words = "remove idempotent answers that expired; a server that serves does so too"
+    added = _add(commands, "sweep", sweep, words)
+    added.add_argument("--tenant", help="one tenant; without it, all")
 
 
 def _token_options(added: argparse.ArgumentParser) -> None:
@@ -91,6 +102,28 @@ def migrate(settings: Settings, _: argparse.Namespace) -> None:
 
     with migrated(settings):
         print("The database is up to date.")
+
+
+def reindex(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import migrated
+    from fhir_server.maintenance import reindex
+
+    with migrated(settings) as ready:
+        done = asyncio.run(reindex(ready, asked.type, asked.tenant))
+        print(f"{done} resources were indexed anew.")
+
+
+def sweep(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.maintenance import sweep
+
+    with connected(settings) as ready:
+        removed = asyncio.run(sweep(ready, asked.tenant))
+        print(f"{removed} expired answers were removed.")
 
 
 def demo(settings: Settings, _: argparse.Namespace) -> None:

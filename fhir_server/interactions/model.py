@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 from fhir_server.context import Context
@@ -43,11 +44,12 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Idempotency:
     """One client key. `render` makes the answer before the commit, so that key, answer and
-    effect commit together."""
+    effect commit together; after `lifetime` the key counts as unused."""
 
     key: str
     fingerprint: str
     render: Callable[[Result], Answer]
+    lifetime: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, order=True)

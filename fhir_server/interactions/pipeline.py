@@ -366,4 +366,5 @@ def _kept(ctx: Context, idempotency: Idempotency | None, result: Result) -> Kept
         answer.status,
         answer.headers,
         answer.body,
+        ctx.now + idempotency.lifetime,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -24,6 +25,8 @@ from fhir_server.mapping.query import Criteria
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem, invalid, not_found
 
+# A device may be without a network for long before it repeats a change.
+MUTATIONS_KEPT = timedelta(days=90)
 REPLAYED = {"idempotency-replayed": "true"}
 # How the domain refuses a create below a resource that is not there, or is of another kind.
 NO_PARENT = ("not-found", "business-rule")
@@ -171,8 +174,10 @@ class _Rendering:
 
     def idempotency(self) -> Idempotency | None:
         call = self.call
-        key = f"mutation {call.mutation}" if call.mutation else call.key
-        return Idempotency(key, fingerprint(self.route, call), self.render) if key else None
+        request = fingerprint(self.route, call)
+        if call.mutation:
+            return Idempotency(f"mutation {call.mutation}", request, self.render, MUTATIONS_KEPT)
+        return Idempotency(call.key, request, self.render) if call.key else None
 
     def render(self, result: Result) -> Answer:
         found = result.resource if result.parameters is None else result.parameters

@@ -15,8 +15,10 @@ from fhir_server.store.index import Indexer
 from fhir_server.store.load import Loader
 from fhir_server.store.outbox import Outbox
 from fhir_server.store.pool import build_pool
+from fhir_server.store.reindex import Reindexer
 from fhir_server.store.search.planner import Planner
 from fhir_server.store.session import Sessions
+from fhir_server.store.sweep import Sweeper
 from fhir_server.store.tables import build_tables
 from fhir_server.store.tenants import Tenants
 from fhir_server.store.write import Writer
@@ -35,6 +37,8 @@ class Store:
     indexer: Indexer
     outbox: Outbox
     tenants: Tenants
+    reindexer: Reindexer
+    sweeper: Sweeper
 
 
 def build_store(
@@ -49,14 +53,17 @@ def build_store(
     """A store on the database at `url`; `base` is this server's own FHIR address."""
     tables = build_tables(definitions.types)
     access = Access(definitions, tables)
+    indexer, writer = Indexer(definitions, base), Writer(tables)
     return Store(
         sessions=Sessions(build_pool(url, size=pool_size, timeout=pool_timeout)),
         access=access,
         planner=Planner(definitions, tables, access, cursor_key, base),
         loader=Loader(tables, access),
-        committer=Committer(Writer(tables)),
+        committer=Committer(writer),
         history=History(tables),
-        indexer=Indexer(definitions, base),
+        indexer=indexer,
         outbox=Outbox(tables),
         tenants=Tenants(tables),
+        reindexer=Reindexer(tables, indexer, writer),
+        sweeper=Sweeper(tables),
     )

@@ -19,6 +19,7 @@ from fhir_server.definitions.model import Definitions, SearchParameter, ServedTy
 from fhir_server.fhir.path import compile
 from fhir_server.store.keys import (
     absent,
+    digest,
     hot_reference,
     present,
     reference_key,
@@ -35,6 +36,8 @@ from fhir_server.store.values.tokens import codings, tokens, typed_identifiers
 # Answered by columns that every table has.
 BUILT_IN: Final = frozenset({"_id", "_lastUpdated"})
 SORT_LENGTH = 100
+# Raised with every change to what this package makes of the same declaration.
+FORM: Final = "1"
 SortValue = str | float | int
 
 
@@ -55,12 +58,14 @@ class ValueRow:
 @dataclass(slots=True)
 class IndexRow:
     """`keys[0]` is the resource's own; `sorts` holds a code's least value, and under `-code` its
-    greatest where that differs; `hot` is column name → value, every hot column present."""
+    greatest where that differs; `hot` is column name → value, every hot column present.
+    `fingerprint` is that of the declarations it was made by."""
 
     keys: list[int] = field(default_factory=list)
     sorts: dict[str, SortValue] = field(default_factory=dict)
     hot: dict[str, Any] = field(default_factory=dict)
     values: list[ValueRow] = field(default_factory=list)
+    fingerprint: int = 0
 
 
 class Indexer:
@@ -72,10 +77,20 @@ class Indexer:
             for name, served in definitions.types.items()
         }
         self._empty = {name: _hot_columns(served) for name, served in definitions.types.items()}
+        self._fingerprints = {
+            name: digest(FORM, base or "", *sorted(put.declared for _, put in puts))
+            for name, puts in self._types.items()
+        }
+
+    def fingerprint(self, resource_type: str) -> int:
+        """Of all that decides what a row of the type looks like: a row that carries another one
+        was made by other declarations and is to be made again."""
+        return self._fingerprints[resource_type]
 
     def row(self, tenant: str, resource_type: str, resource: Mapping[str, Any]) -> IndexRow:
         """The search values of `resource`, which has its id."""
-        row = IndexRow(hot=dict(self._empty[resource_type]))
+        empty, fingerprint = self._empty[resource_type], self._fingerprints[resource_type]
+        row = IndexRow(hot=dict(empty), fingerprint=fingerprint)
         own = resource_key(tenant, f"{resource_type}/{resource['id']}")
         for path, put in self._types[resource_type]:
             elements = path.values(resource)
@@ -130,6 +145,12 @@ class _Put:
         self.base = base
         self.column = column_name(parameter.code)
         self.least, self.greatest = parameter.code, "-" + parameter.code
+
+    @property
+    def declared(self) -> str:
+        """All that decides what it puts."""
+        it = self.parameter
+        return f"{it.code} {it.type} {it.alias_of} {self.hot} {it.expression}"
 
     def put(self, tenant: str, row: IndexRow, elements: list[Any]) -> bool:
         return True

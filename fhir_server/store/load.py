@@ -101,7 +101,7 @@ class Loader:
         values = [value for _, node in rights for value in node.values]
         args: dict[str, Any] = {f"v{n}": value for n, value in enumerate(values)}
         args |= {f"ids{n}": ids for n, ids in enumerate(wanted.values())}
-        args |= {"caller": ctx.subject, "key": key}
+        args |= {"caller": ctx.subject, "key": key, "now": ctx.now}
         shape = tuple((name, node.shape) for name, node in rights)
         try:
             return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
@@ -143,7 +143,7 @@ class Loader:
             constant(KEPT).label("kind"),
             table.c.key,
             table.c.status,
-            table.c.created,
+            table.c.expires,
             table.c.answer,
             true(),
             table.c.fingerprint,
@@ -151,6 +151,7 @@ class Loader:
         ).where(
             table.c.caller == cast(bindparam("caller"), Text),
             table.c.key == cast(bindparam("key"), Text),
+            table.c.expires > bindparam("now", type_=table.c.expires.type),
         )
 
 
@@ -165,7 +166,7 @@ def _loaded(rows: Iterable[Row]) -> Loaded:
     found, kept = [], None
     for kind, id, version, updated, body, allowed, fingerprint, headers in rows:
         if kind == KEPT:
-            kept = KeptAnswer("", id, fingerprint, version, orjson.loads(headers), body)
+            kept = KeptAnswer("", id, fingerprint, version, orjson.loads(headers), body, updated)
         else:
             found.append(LoadedRow(Stored(kind, id, version, updated, body), bool(allowed)))
     return Loaded(found, kept)

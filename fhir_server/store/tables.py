@@ -29,6 +29,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from fhir_server.definitions.model import HotIndex, SearchParameter, ServedType
 
+# How the name of a hot parameter's column begins.
+HOT = "p_"
 Instant = DateTime(timezone=True)
 # Byte order, so that prefixes become ranges that a B-tree serves.
 Bytewise = Text(collation="C")
@@ -36,7 +38,7 @@ Bytewise = Text(collation="C")
 
 def column_name(code: str) -> str:
     """`part-of` → `p_part_of`."""
-    return "p_" + code.replace("-", "_").lstrip("_")
+    return HOT + code.replace("-", "_").lstrip("_")
 
 
 def table_name(resource_type: str) -> str:
@@ -73,6 +75,7 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         Column("version", Integer, nullable=False),
         Column("updated", Instant, nullable=False),
         Column("body", JSON, nullable=False),
+        Column("indexed", BigInteger, comment="fingerprint of the declarations it was indexed by"),
         Column("keys", ARRAY(BigInteger), nullable=False),
         Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
         *hot,
@@ -172,8 +175,9 @@ def _idempotency(metadata: MetaData) -> Table:
         Column("headers", JSONB, nullable=False),
         Column("answer", JSON, nullable=False),
         Column("created", Instant, nullable=False),
+        Column("expires", Instant, nullable=False, server_default=text("now() + interval '1 day'")),
         PrimaryKeyConstraint("tenant", "caller", "key", name="idempotency_pk"),
-        Index("idempotency_created", "created"),
+        Index("idempotency_expires", "tenant", "expires"),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Table,
     Text,
@@ -37,10 +38,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
+from fhir_server.store.answers import insert_answer
 from fhir_server.store.index import IndexRow
 from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
-from fhir_server.store.tables import ResourceTables, Tables
+from fhir_server.store.tables import HOT, ResourceTables, Tables
 
 Kind = Literal["create", "update", "delete"]
 VALUE_COLUMNS = ("param", "norm", "exact", "low", "high", "since", "until", "unit")
@@ -86,6 +88,7 @@ class KeptAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    expires: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Writer:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._sql = lru_cache(maxsize=1024)(self._compile)
+        self._reindex = lru_cache(maxsize=512)(self._compile_reindex)
 
     def statement(
         self,
@@ -135,11 +139,17 @@ class Writer:
             args |= _answer_args(answer)
         return self._sql(shape), args
 
+    def reindex(self, tenant: str, stored: Stored, row: IndexRow) -> tuple[str, dict[str, Any]]:
+        """Makes the search columns of that version anew. Never waits; yields no row when the
+        version is gone, being written, or indexed by the same declarations already."""
+        args = {"tenant": tenant, **_resource_args(Change("update", stored, row, stored.version))}
+        return self._reindex(stored.type, bool(row.values)), args
+
     def answer_only(self, tenant: str, now: datetime, answer: KeptAnswer) -> tuple[str, Any]:
         """Keeps an answer to a request that changed no resource."""
         table = self._tables.idempotency
         nothing = select(literal_column("1")).cte("written")
-        kept = _insert_answer(table, nothing)
+        kept = insert_answer(table, nothing)
         return sql_text(select(literal_column("1")).add_cte(kept)), {
             "tenant": tenant,
             "now": now,
@@ -155,6 +165,14 @@ class Writer:
         written, others = self._resource(shape, held)
         parts = [*others, *self._beside(shape, written)]
         return sql_text(select(written.c.id).add_cte(*guards, *parts))
+
+    def _compile_reindex(self, resource_type: str, values: bool) -> str:  # noqa: FBT001 - cached
+        tables = self._tables.resources[resource_type]
+        old = _stale(tables.current)
+        written = _update(tables.current, old, _search_columns(tables.current))
+        indexed = [_insert_values(tables, written)] if values else []
+        parts = [_clear_values(tables, old), *indexed]
+        return sql_text(select(written.c.id).add_cte(*parts))
 
     def _guard(self, n: int, resource_type: str) -> Any:
         table = self._tables.resources[resource_type].current
@@ -178,7 +196,8 @@ class Writer:
             written = _delete(tables.current, old)
             tombstone = _tombstone(self._tables.history, shape.type, old)
             return written, [history, tombstone, _clear_values(tables, old)]
-        written = _update(tables.current, old)
+        names = [name for name in _written_columns(tables.current) if name != "id"]
+        written = _update(tables.current, old, names)
         values = [_insert_values(tables, written)] if shape.values else []
         return written, [history, _clear_values(tables, old), *values]
 
@@ -187,12 +206,18 @@ class Writer:
         if shape.events:
             parts.append(_insert_events(self._tables.outbox, written))
         if shape.answer:
-            parts.append(_insert_answer(self._tables.idempotency, written))
+            parts.append(insert_answer(self._tables.idempotency, written))
         return parts
 
 
 def _written_columns(table: Table) -> list[str]:
     return [c.name for c in table.columns if c.name != "tenant"]
+
+
+def _search_columns(table: Table) -> list[str]:
+    """What an IndexRow has a say in."""
+    hot = [name for name in _written_columns(table) if name.startswith(HOT)]
+    return ["keys", "sorts", "indexed", *hot]
 
 
 def _parameter(table: Table, name: str) -> ColumnElement[Any]:
@@ -215,14 +240,32 @@ def _insert(table: Table, held: ColumnElement[bool]) -> CTE:
 
 
 def _old(table: Table, held: ColumnElement[bool]) -> CTE:
+    """The version superseded. Having waited for a reindexing, a statement would not see the value
+    rows that it has to clear; it then finds another fingerprint than before, and gives up."""
+    before = table.alias("before")
+    seen = select(before.c.indexed).where(before.c.id == bindparam("r_id", type_=Text))
     return (
         select(table.c.id, table.c.version, table.c.updated, table.c.body)
         .where(
             table.c.id == bindparam("r_id", type_=Text),
             table.c.version == bindparam("base"),
+            table.c.indexed.is_not_distinct_from(seen.scalar_subquery()),
             held,
         )
         .with_for_update()
+        .cte("old")
+    )
+
+
+def _stale(table: Table) -> CTE:
+    return (
+        select(table.c.id)
+        .where(
+            table.c.id == bindparam("r_id", type_=Text),
+            table.c.version == bindparam("base"),
+            table.c.indexed.is_distinct_from(cast(bindparam("r_indexed"), BigInteger)),
+        )
+        .with_for_update(skip_locked=True)
         .cte("old")
     )
 
@@ -252,8 +295,7 @@ def _tombstone(history: Table, resource_type: str, old: CTE) -> CTE:
     return insert(history).from_select(names, source).cte("tombstone")
 
 
-def _update(table: Table, old: CTE) -> CTE:
-    names = [name for name in _written_columns(table) if name != "id"]
+def _update(table: Table, old: CTE, names: Sequence[str]) -> CTE:
     return (
         update(table)
         .values({name: _parameter(table, name) for name in names})
@@ -304,16 +346,6 @@ def _insert_events(outbox: Table, written: CTE) -> CTE:
     )
 
 
-def _insert_answer(idempotency: Table, written: CTE) -> CTE:
-    names = ("caller", "key", "fingerprint", "status", "headers", "answer")
-    source = select(
-        cast(bindparam("tenant"), Text),
-        *(cast(bindparam(f"i_{name}"), idempotency.c[name].type) for name in names),
-        bindparam("now", type_=idempotency.c.created.type),
-    ).select_from(written)
-    return insert(idempotency).from_select(["tenant", *names, "created"], source).cte("answered")
-
-
 def _resource_args(change: Change) -> dict[str, Any]:
     stored = change.stored
     args: dict[str, Any] = {"r_id": stored.id, "base": change.base}
@@ -325,6 +357,7 @@ def _resource_args(change: Change) -> dict[str, Any]:
         "r_body": stored.body.decode(),
         "r_keys": change.row.keys,
         "r_sorts": orjson.dumps(change.row.sorts).decode(),
+        "r_indexed": change.row.fingerprint,
     }
     args |= {f"r_{name}": value for name, value in change.row.hot.items()}
     if change.row.values:
@@ -350,4 +383,5 @@ def _answer_args(answer: KeptAnswer) -> dict[str, Any]:
         "i_status": answer.status,
         "i_headers": orjson.dumps(dict(answer.headers)).decode(),
         "i_answer": answer.body.decode(),
+        "i_expires": answer.expires,
     }

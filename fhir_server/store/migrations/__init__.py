@@ -26,6 +26,19 @@ LEAKPROOF = (
     "ALTER FUNCTION pg_catalog.arrayoverlap(anyarray, anyarray) LEAKPROOF",
 )
 
+# Owns the function that names all tenants: it sees the column `tenant` of every row.
+LISTER = "fhir_server_lister"
+
+
+def create_role(name: str) -> str:
+    """Once in the cluster, whoever comes first."""
+    return f"""
+DO $$ BEGIN
+  CREATE ROLE {name} NOLOGIN NOBYPASSRLS;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
 
 def migrate(url: str, definitions: Definitions) -> None:
     """Brings the database at `url` to the declared schema; idempotent, one migrator at a time."""
@@ -54,9 +67,13 @@ def _declared(connection: Connection, definitions: Definitions) -> None:
     # Protecting locks a table against everyone: one that is protected is left alone, so that a
     # new instance may start beside those that serve.
     protected = {name for (name,) in connection.exec_driver_sql(_PROTECTED)}
+    named = {name for (name,) in connection.exec_driver_sql(_NAMED)}
     for table in tables.sorted_tables:
+        name = connection.dialect.identifier_preparer.format_table(table)
         if table.name not in protected:
-            _protect(connection, connection.dialect.identifier_preparer.format_table(table))
+            _protect(connection, name)
+        if table.primary_key and table.name not in named:
+            _name(connection, name)
 
 
 def _add_missing(connection: Connection, table: Table) -> None:
@@ -82,6 +99,21 @@ SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
    AND pg_get_expr(polqual, polrelid) = '(tenant = current_setting(''{SETTING}''::text, true))'
    AND {" AND ".join(f"has_table_privilege('{APP_ROLE}', pg_class.oid, '{it}')" for it in _GRANTED)}
 """
+_NAMED = f"""
+SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+ WHERE relnamespace = 'public'::regnamespace AND polname = 'names'
+   AND has_column_privilege('{LISTER}', pg_class.oid, 'tenant', 'SELECT')
+"""
+
+
+def _name(connection: Connection, table: str) -> None:
+    """Lets the function that names all tenants see this table's."""
+    for statement in (
+        f"DROP POLICY IF EXISTS names ON {table}",
+        f"CREATE POLICY names ON {table} FOR SELECT TO {LISTER} USING (true)",
+        f"GRANT SELECT (tenant) ON {table} TO {LISTER}",
+    ):
+        connection.execute(text(statement))
 
 
 def _protect(connection: Connection, table: str) -> None:

@@ -1,0 +1,1 @@
+"""What the server does unasked: work on what is stored, a tenant at a time."""
