@@ -19,6 +19,7 @@ from fhir_server.store.search.planner import Planner
 from fhir_server.store.session import Sessions
 from fhir_server.store.tables import build_tables
 from fhir_server.store.tenants import Tenants
+from fhir_server.store.timeline import Timeline
 from fhir_server.store.write import Writer
 
 
@@ -32,6 +33,7 @@ class Store:
     loader: Loader
     committer: Committer
     history: History
+    timeline: Timeline
     indexer: Indexer
     outbox: Outbox
     tenants: Tenants
@@ -49,13 +51,15 @@ def build_store(
     """A store on the database at `url`; `base` is this server's own FHIR address."""
     tables = build_tables(definitions.types)
     access = Access(definitions, tables)
+    planner = Planner(definitions, tables, access, cursor_key, base)
     return Store(
         sessions=Sessions(build_pool(url, size=pool_size, timeout=pool_timeout)),
         access=access,
-        planner=Planner(definitions, tables, access, cursor_key, base),
+        planner=planner,
         loader=Loader(tables, access),
         committer=Committer(Writer(tables)),
         history=History(tables),
+        timeline=Timeline(tables, planner, cursor_key),
         indexer=Indexer(definitions, base),
         outbox=Outbox(tables),
         tenants=Tenants(tables),

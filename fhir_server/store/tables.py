@@ -32,6 +32,7 @@ from fhir_server.definitions.model import HotIndex, SearchParameter, ServedType
 Instant = DateTime(timezone=True)
 # Byte order, so that prefixes become ranges that a B-tree serves.
 Bytewise = Text(collation="C")
+MADE = "method and status of the request that made the version: PUT 200"
 
 
 def column_name(code: str) -> str:
@@ -75,6 +76,7 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         Column("body", JSON, nullable=False),
         Column("keys", ARRAY(BigInteger), nullable=False),
         Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("made", Text, comment=MADE),
         *hot,
         PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
         Index(f"{name}_updated", "tenant", "updated", "id"),
@@ -140,6 +142,7 @@ def _history(metadata: MetaData) -> Table:
         Column("version", Integer, nullable=False),
         Column("updated", Instant, nullable=False),
         Column("body", JSON, comment="null in the version that says it was deleted"),
+        Column("made", Text, comment=MADE),
         PrimaryKeyConstraint("tenant", "type", "id", "version", name="history_pk"),
         Index("history_updated", "tenant", "type", "updated"),
     )
