@@ -97,20 +97,16 @@ class History:
     def _within(self, resource_type: str, bounded: bool) -> Subquery:  # noqa: FBT001
         """The versions of the span; only a bounded one looks at each version's successor."""
         versions = self._versions(resource_type)
-        found = select(versions).where(versions.c.updated >= instant("since"))
         if not bounded:
-            return found.subquery()
+            return select(versions).where(versions.c.updated >= instant("since")).subquery()
         until = func.lead(versions.c.updated).over(order_by=versions.c.version)
         ended = select(versions, until.label("until")).subquery()
-        return (
-            select(ended)
-            .where(
-                ended.c.updated >= instant("since"),
-                ended.c.updated < instant("high"),
-                or_(ended.c.until.is_(None), ended.c.until > instant("low")),
-            )
-            .subquery()
+        met = (
+            ended.c.updated >= instant("since"),
+            ended.c.updated < instant("high"),
+            or_(ended.c.until.is_(None), ended.c.until > instant("low")),
         )
+        return select(ended).where(*met).subquery()
 
     def _versions(self, resource_type: str) -> Subquery:
         current = self._tables.resources[resource_type].current

@@ -90,16 +90,12 @@ class Timeline:
         """Versions, and the cursor after them where there are more; Problem 400 for a cursor
         that is not one of this history."""
         scope = _scope(ctx, types, span)
-        after = self._cursors.read(scope, _KEYS, cursor) if cursor else None
+        after = self._cursors.read(scope, _KEYS, cursor) if cursor else []
         parts, values = self._parts(ctx, types, reach)
         if not parts:
             return [], None
-        args = {f"v{n}": value for n, value in enumerate(values)}
-        args |= {"since": span.since, "limit": limit + 1}
-        args |= {"low": span.low, "high": span.high} if span.bounded else {}
-        args |= {f"after_{name}": value for name, value in zip(_PLACE, after or (), strict=False)}
-        question = _Question(parts, span.bounded, after is not None)
-        rows = await session.fetch(self._sql(question), args)
+        sql = self._sql(_Question(parts, span.bounded, bool(after)))
+        rows = await session.fetch(sql, _args(values, span, after, limit + 1))
         found = [Stored(t, i, v, u, body or b"", made) for t, i, v, u, body, made in rows[:limit]]
         return found, self._next(scope, found) if len(rows) > limit else None
 
@@ -188,6 +184,13 @@ def _of_same(current: Row, old: FromClause, met: Condition) -> Condition:
 def _follows(later: FromClause, old: FromClause) -> Condition:
     following = later.c.version == old.c.version + literal_column("1")
     return and_(following, later.c.updated <= instant("low"))
+
+
+def _args(values: Sequence[Any], span: Span, after: Sequence[Any], limit: int) -> dict[str, Any]:
+    args = {f"v{n}": value for n, value in enumerate(values)}
+    args |= {"since": span.since, "limit": limit}
+    args |= {"low": span.low, "high": span.high} if span.bounded else {}
+    return args | {f"after_{name}": value for name, value in zip(_PLACE, after, strict=False)}
 
 
 def _scope(ctx: Context, types: Sequence[str], span: Span) -> bytes:
