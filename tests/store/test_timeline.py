@@ -132,6 +132,16 @@ class Chronicle:
         return [told(stored) for stored in found]
 
 
+def edges(chronicle: Chronicle) -> list[Span]:
+    """Spans that begin or end just when something was written."""
+    tick = timedelta(milliseconds=1)
+    found = []
+    for moment in sorted({one.updated for one in chronicle.told})[:4]:
+        found += [Span(low=moment), Span(high=moment), Span(since=moment)]
+        found += [Span(low=moment, high=moment + tick)]
+    return found
+
+
 def told(stored: Stored) -> Told:
     body = json.loads(stored.body) if stored.body else None
     return Told(stored.updated, stored.type, stored.id, stored.version, body, stored.made)
@@ -172,6 +182,9 @@ async def test_history_is_all_that_was_written_and_may_be_seen(
     for asked in (span, Span()):
         found = await chronicle.pages(ctx, asked, reaches, limit)
         assert found == chronicle.expected(ctx, asked, reaches)
+    for asked in edges(chronicle):
+        found = await chronicle.pages(ctx, asked, reaches, 100)
+        assert found == chronicle.expected(ctx, asked, reaches)
 
 
 @settings(
@@ -187,13 +200,18 @@ async def test_history_of_one_resource_is_a_part_of_it(
     for step in steps:
         await chronicle.step(*step)
     reaches: Reaches = dict.fromkeys(TYPES, ())
-    whole = chronicle.expected(chronicle.service(), span, reaches)
-    for type, id in {(one.type, one.id) for one in chronicle.told}:
-        page = await core.interactions.history(chronicle.service(), type, id, span=span, limit=100)
-        versions = [told(stored) for stored in page.versions]
-        assert sorted(versions, key=lambda one: one.version, reverse=True) == versions
-        assert sorted(versions) == sorted(one for one in whole if one[1:3] == (type, id))
-        assert page.total == len(versions)
+    for asked in (span, *edges(chronicle)):
+        whole = chronicle.expected(chronicle.service(), asked, reaches)
+        for type, id in {(one.type, one.id) for one in chronicle.told}:
+            page = await core.interactions.history(
+                chronicle.service(), type, id, span=asked, limit=100
+            )
+            versions = [told(stored) for stored in page.versions]
+            assert [one.version for one in versions] == sorted(
+                (one.version for one in versions), reverse=True
+            )
+            assert sorted(versions) == sorted(one for one in whole if one[1:3] == (type, id))
+            assert page.total == len(versions)
 
 
 @settings(
