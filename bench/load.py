@@ -40,7 +40,8 @@ class Rows:
         version = int(resource["meta"]["versionId"])
         name, id = resource["resourceType"], resource["id"]
         index = self._indexer.row(TENANT, name, resource)
-        change = Change("create", Stored(name, id, version, updated, dumps(resource)), index, 0)
+        stored = Stored(name, id, version, updated, dumps(resource), "POST 201")
+        change = Change("create", stored, index, 0)
         _, args = self._writer.statement(TENANT, change, (), (), None)
         current = {key[2:]: value for key, value in args.items() if key.startswith("r_")}
         values = [{c: getattr(value, c) for c in VALUE_COLUMNS} for value in index.values]

@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 
 from fhir_server.cli import parser
 from fhir_server.declarations import read_declarations
+from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.problems import V1_CODES
 from fhir_server.settings import Settings
 
@@ -221,8 +222,17 @@ def fhir_page() -> str:
         )
         for name, served in sorted(definitions.types.items())
     ]
-    return f"# Resource types of the FHIR API\n\n{NOTICE}Below `/fhir/R4`.\n\n" + table(
-        ("type", "interactions", "operations", "search parameters"), rows
+    system = ", ".join(f"`{code}`" for code in sorted(system_interactions(definitions)))
+    compartments = [
+        (owner, ", ".join(sorted(definitions.compartments[owner])))
+        for owner in sorted(owners(definitions))
+    ]
+    return (
+        f"# Resource types of the FHIR API\n\n{NOTICE}Below `/fhir/R4`. For all types together:"
+        f" {system}.\n\n"
+        + table(("type", "interactions", "operations", "search parameters"), rows)
+        + "\n## Compartments\n\n`GET /Patient/x/Communication?…` searches what belongs to that"
+        " patient.\n\n" + table(("of a", "types"), compartments)
     )
 
 

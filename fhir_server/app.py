@@ -18,6 +18,7 @@ from fhir_server.http.server import Application, build_http
 from fhir_server.http.v1 import v1_faces
 from fhir_server.interactions import Interactions
 from fhir_server.interactions.conditional import Conditional
+from fhir_server.interactions.history import Historian
 from fhir_server.interactions.pipeline import Pipeline
 from fhir_server.interactions.read import Reader
 from fhir_server.interactions.registry import Registry
@@ -79,6 +80,7 @@ def _interactions(declared: Declarations, store: Store, base: str | None) -> Int
         Searcher(store.sessions, store.planner),
         Validate(registry, declared.validator),
         Conditional(pipeline, store.planner),
+        Historian(store.sessions, store.timeline),
     )
 
 
@@ -93,6 +95,7 @@ def create_app(settings: Settings) -> Application:
         body_limit=settings.body_limit,
         version=__version__,
         public_url=settings.public_url,
+        cors=bool(settings.origins),
     )
 
     v1 = v1_faces(
@@ -117,4 +120,5 @@ def create_app(settings: Settings) -> Application:
         version=__version__,
         lifespan=lifespan,
         ready=core.store.sessions.ready,
+        origins=settings.origins,
     )

@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_server.http.auth.settings import AuthSettings, Environment
+from fhir_server.http.cors import read_origins
 
 CURSOR_KEY_BYTES = 32
 
@@ -60,6 +61,11 @@ class Settings(AuthSettings, BaseSettings):
     body_limit: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; more is 413"
     )
+    cors_origins: str | None = Field(
+        default=None,
+        description="Origins of web pages that may call this server from a browser, such as"
+        " `https://app.example.org`, separated by commas; `*` for all; without it, none",
+    )
     cursor_key: SecretStr | None = Field(
         default=None,
         description="Secret that signs paging cursors, the same on every instance; required in"
@@ -71,6 +77,17 @@ class Settings(AuthSettings, BaseSettings):
         if self.environment == "production" and self.cursor_key is None:
             raise ValueError("production needs FHIR_SERVER_CURSOR_KEY")
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, text: str | None) -> str | None:
+        read_origins(text)
+        return text
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of web pages that browsers may let in."""
+        return read_origins(self.cors_origins)
 
     def cursor_secret(self) -> bytes:
         """The key that signs cursors; in development kept in the data folder across restarts."""

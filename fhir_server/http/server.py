@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fhir_server.http.cors import open_to, rules
 
 Lifespan = Callable[["Application"], AbstractAsyncContextManager[None]]
 
@@ -44,9 +47,14 @@ def build_http(
     version: str,
     lifespan: Lifespan,
     ready: Callable[[], Awaitable[bool]],
+    origins: Sequence[str] = (),
 ) -> Application:
-    """The application: `faces` by path prefix, further `routes`, and health."""
-    app = Application(faces, version, lifespan)
+    """The application: `faces` by path prefix, further `routes`, and health. Web pages from
+    `origins` may call all of it."""
+    opened = {prefix: open_to(origins, face) for prefix, face in faces.items()}
+    app = Application(opened, version, lifespan)
+    if origins:
+        app.add_middleware(CORSMiddleware, **rules(origins))
     app.router.routes.extend([*routes, *_health(ready)])
     return app
 

@@ -13,6 +13,7 @@ from fhir_server.fhir.ids import new_id
 from fhir_server.interactions.conditional import Condition, Conditional
 from fhir_server.interactions.create import Create, check_type
 from fhir_server.interactions.delete import Delete
+from fhir_server.interactions.history import Historian, TimelinePage
 from fhir_server.interactions.model import (
     Answer,
     Draft,
@@ -35,6 +36,7 @@ from fhir_server.interactions.validate import Validate
 from fhir_server.store.history import LAST
 from fhir_server.store.search.page import Derived, Page, Reach
 from fhir_server.store.search.planner import Handling
+from fhir_server.store.span import ALWAYS, Span
 from fhir_server.store.stored import Stored
 
 __all__ = [
@@ -55,7 +57,9 @@ __all__ = [
     "Rule",
     "Seen",
     "Snapshot",
+    "Span",
     "Stored",
+    "TimelinePage",
 ]
 
 Criteria = Sequence[tuple[str, str]]
@@ -73,6 +77,7 @@ class Interactions:
     searcher: Searcher
     checker: Validate
     conditional: Conditional
+    historian: Historian
 
     async def create(
         self,
@@ -106,11 +111,27 @@ class Interactions:
         *,
         before: int = LAST,
         limit: int = 20,
+        span: Span = ALWAYS,
         criteria: Criteria = (),
     ) -> HistoryPage:
         """Versions, newest first."""
         return await self.reader.versions(
-            ctx, type, id, before=before, limit=limit, criteria=criteria
+            ctx, type, id, before=before, limit=limit, span=span, criteria=criteria
+        )
+
+    async def timeline(
+        self,
+        ctx: Context,
+        types: Sequence[str],
+        *,
+        reach: Reach,
+        span: Span = ALWAYS,
+        limit: int = 20,
+        cursor: str = "",
+    ) -> TimelinePage:
+        """Versions of all resources of `types`, newest first, as far as `reach` allows."""
+        return await self.historian.versions(
+            ctx, types, span=span, reach=reach, limit=limit, cursor=cursor
         )
 
     async def update(
@@ -170,10 +191,19 @@ class Interactions:
         derived: Sequence[Derived] = (),
         required: Criteria = (),
         reach: Reach | None = None,
+        compartment: str | None = None,
     ) -> Page:
-        """A page of matches and what it includes; `reach` limits every type it touches."""
+        """A page of matches and what it includes; `reach` limits every type it touches;
+        `compartment` (`Patient/x`) is where the matches must lie."""
         return await self.searcher.search(
-            ctx, type, params, handling=handling, derived=derived, required=required, reach=reach
+            ctx,
+            type,
+            params,
+            handling=handling,
+            derived=derived,
+            required=required,
+            reach=reach,
+            compartment=compartment,
         )
 
     def check(self, resource: Resource) -> None:

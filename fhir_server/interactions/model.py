@@ -76,7 +76,8 @@ Snapshot = Mapping[Ref, Seen]
 class Draft:
     """A version being made. Rules complete `resource` by setting its elements anew; they never
     change a nested value, which may belong to a plan that is decided again. `base` is what it
-    supersedes; `chosen_id` marks a new resource whose id the client chose."""
+    supersedes; `chosen_id` marks a new resource whose id the client chose; `method` is that of the
+    request, where it is not the kind's own."""
 
     kind: Kind
     type: str
@@ -86,6 +87,14 @@ class Draft:
     profiles: list[str] = field(default_factory=list)
     operation: str | None = None
     chosen_id: bool = False
+    method: str | None = None
+
+    @property
+    def made(self) -> str:
+        """What the history tells of the request: its method, and the answer's status."""
+        if self.kind == "create":
+            return f"{self.method or ('PUT' if self.chosen_id else 'POST')} 201"
+        return f"{self.method or 'PUT'} 200"
 
     @property
     def reference(self) -> str:

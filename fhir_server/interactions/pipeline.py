@@ -305,7 +305,7 @@ class Pipeline:
             gone = Stored(draft.type, draft.id, version, ctx.now, b"")
             return Change("delete", gone, None, base)
         body = dumps(_stamped(ctx, draft, version))
-        stored = Stored(draft.type, draft.id, version, ctx.now, body)
+        stored = Stored(draft.type, draft.id, version, ctx.now, body, draft.made)
         row = self.indexer.row(ctx.tenant, draft.type, draft.resource)
         return Change(draft.kind, stored, row, base)
 

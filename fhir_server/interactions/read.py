@@ -1,7 +1,7 @@
 """read, vread and history of one resource.
 
 Whoever may see the current version may see its past; what was deleted is shown to system
-clients only, since there is no current version left to judge by.
+clients that may see the whole type, since there is no current version left to judge by.
 https://hl7.org/fhir/R4/http.html#read
 """
 
@@ -14,7 +14,9 @@ from fhir_server.context import Context
 from fhir_server.problems import Problem, forbidden, gone, not_found
 from fhir_server.store.access import Access
 from fhir_server.store.history import LAST, History
+from fhir_server.store.search.node import EVERYTHING
 from fhir_server.store.session import Session, Sessions
+from fhir_server.store.span import ALWAYS, Span
 from fhir_server.store.stored import Stored
 
 
@@ -68,13 +70,16 @@ class Reader:
         *,
         before: int = LAST,
         limit: int,
+        span: Span = ALWAYS,
         criteria: Sequence[tuple[str, str]] = (),
     ) -> HistoryPage:
         """A page of the history."""
         async with self.sessions.session(ctx) as session:
             await self._check_open(session, ctx, type, id, criteria)
-            page = await self.history.page(session, type, id, before=before, limit=limit + 1)
-            total = await self.history.count(session, type, id)
+            page = await self.history.page(
+                session, type, id, before=before, limit=limit + 1, span=span
+            )
+            total = await self.history.count(session, type, id, span)
         more = page[limit - 1].version if len(page) > limit else None
         return HistoryPage(page[:limit], total, more)
 
@@ -89,7 +94,8 @@ class Reader:
         try:
             await self._current(session, ctx, type, id, criteria)
         except Problem as problem:
-            if problem.status != 410 or not ctx.is_system:
+            whole = ctx.is_system and not criteria and self.access.node(ctx, type) == EVERYTHING
+            if problem.status != 410 or not whole:
                 raise
 
     async def _current(

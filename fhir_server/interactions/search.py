@@ -28,10 +28,18 @@ class Searcher:
         derived: Sequence[Derived],
         required: Sequence[tuple[str, str]],
         reach: Reach | None,
+        compartment: str | None = None,
     ) -> Page:
         """Problem 400 for a parameter that is unknown (when strict) or malformed."""
         query = self.planner.plan(
-            ctx, type, params, handling=handling, derived=derived, required=required, reach=reach
+            ctx,
+            type,
+            params,
+            handling=handling,
+            derived=derived,
+            required=required,
+            reach=reach,
+            compartment=compartment,
         )
         async with self.sessions.session(ctx) as session:
             return await self.planner.run(session, query)

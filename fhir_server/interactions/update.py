@@ -50,7 +50,9 @@ class Update:
             return (self._first(),), Result()
         resource = dict(self.change(current.resource))
         check_id(self.ref, resource)
-        return (Draft("update", self.ref.type, self.ref.id, resource, current),), Result()
+        draft = Draft("update", self.ref.type, self.ref.id, resource, current)
+        draft.method = "PATCH" if self.preview is None else None
+        return (draft,), Result()
 
     def _first(self) -> Draft:
         if not self.create:

@@ -21,6 +21,7 @@ from fhir_server.store.session import Sessions
 from fhir_server.store.sweep import Sweeper
 from fhir_server.store.tables import build_tables
 from fhir_server.store.tenants import Tenants
+from fhir_server.store.timeline import Timeline
 from fhir_server.store.write import Writer
 
 
@@ -34,6 +35,7 @@ class Store:
     loader: Loader
     committer: Committer
     history: History
+    timeline: Timeline
     indexer: Indexer
     outbox: Outbox
     tenants: Tenants
@@ -54,14 +56,16 @@ def build_store(
     tables = build_tables(definitions.types)
     access = Access(definitions, tables)
     indexer, writer = Indexer(definitions, base), Writer(tables)
+    planner = Planner(definitions, tables, access, cursor_key, base)
     return Store(
         sessions=Sessions(build_pool(url, size=pool_size, timeout=pool_timeout)),
         access=access,
-        planner=Planner(definitions, tables, access, cursor_key, base),
+        planner=planner,
         loader=Loader(tables, access),
         committer=Committer(writer),
         history=History(tables),
         indexer=indexer,
+        timeline=Timeline(tables, planner, cursor_key),
         outbox=Outbox(tables),
         tenants=Tenants(tables),
         reindexer=Reindexer(tables, indexer, writer),

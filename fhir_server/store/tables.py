@@ -34,6 +34,7 @@ HOT = "p_"
 Instant = DateTime(timezone=True)
 # Byte order, so that prefixes become ranges that a B-tree serves.
 Bytewise = Text(collation="C")
+MADE = "method and status of the request that made the version: PUT 200"
 
 
 def column_name(code: str) -> str:
@@ -78,6 +79,7 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         Column("indexed", BigInteger, comment="fingerprint of the declarations it was indexed by"),
         Column("keys", ARRAY(BigInteger), nullable=False),
         Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("made", Text, comment=MADE),
         *hot,
         PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
         Index(f"{name}_updated", "tenant", "updated", "id"),
@@ -143,6 +145,7 @@ def _history(metadata: MetaData) -> Table:
         Column("version", Integer, nullable=False),
         Column("updated", Instant, nullable=False),
         Column("body", JSON, comment="null in the version that says it was deleted"),
+        Column("made", Text, comment=MADE),
         PrimaryKeyConstraint("tenant", "type", "id", "version", name="history_pk"),
         Index("history_updated", "tenant", "type", "updated"),
     )

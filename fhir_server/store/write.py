@@ -245,7 +245,7 @@ def _old(table: Table, held: ColumnElement[bool]) -> CTE:
     before = table.alias("before")
     seen = select(before.c.indexed).where(before.c.id == bindparam("r_id", type_=Text))
     return (
-        select(table.c.id, table.c.version, table.c.updated, table.c.body)
+        select(table.c.id, table.c.version, table.c.updated, table.c.body, table.c.made)
         .where(
             table.c.id == bindparam("r_id", type_=Text),
             table.c.version == bindparam("base"),
@@ -278,8 +278,9 @@ def _supersede(history: Table, resource_type: str, old: CTE) -> CTE:
         old.c.version,
         old.c.updated,
         old.c.body,
+        old.c.made,
     )
-    names = ["tenant", "type", "id", "version", "updated", "body"]
+    names = ["tenant", "type", "id", "version", "updated", "body", "made"]
     return insert(history).from_select(names, source).cte("superseded")
 
 
@@ -358,6 +359,7 @@ def _resource_args(change: Change) -> dict[str, Any]:
         "r_keys": change.row.keys,
         "r_sorts": orjson.dumps(change.row.sorts).decode(),
         "r_indexed": change.row.fingerprint,
+        "r_made": stored.made,
     }
     args |= {f"r_{name}": value for name, value in change.row.hot.items()}
     if change.row.values:

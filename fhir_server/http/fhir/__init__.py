@@ -16,6 +16,7 @@ from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.http.fhir.handlers import HANDLERS, Service
 from fhir_server.http.fhir.metadata import metadata
 from fhir_server.http.fhir.replies import refused
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Service, Call], Awaitable[Reply]]
 
+# Where a type stands for what concerns all of them.
+SYSTEM = ""
 # What is asked, by method and by what follows the type in the path.
 ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", ""): "search-type",
@@ -38,6 +41,9 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("PUT", "id"): "update",
     ("PATCH", "id"): "patch",
     ("DELETE", "id"): "delete",
+    ("GET", "_history"): "history-type",
+    ("GET", "id/type"): "search-compartment",
+    ("POST", "id/type/_search"): "search-compartment",
     ("GET", "id/_history"): "history-instance",
     ("GET", "id/_history/version"): "vread",
     ("POST", "$"): "operation",
@@ -57,13 +63,14 @@ class FhirFace:
         body_limit: int,
         version: str,
         public_url: str | None = None,
+        cors: bool = False,
     ) -> None:
         self._definitions = definitions
         self._service = Service(interactions, definitions)
         self._authenticator = authenticator
         self._limit = body_limit
         self._public_url = public_url
-        self._metadata = metadata(definitions, version)
+        self._metadata = metadata(definitions, version, cors=cors)
         self._handlers = self._table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +95,8 @@ class FhirFace:
         if parts == ["metadata"] and request.method in ("GET", "HEAD"):
             check_accept(request, dict(request.query()).get("_format"))
             return self._metadata(self._base(request, root))
+        if request.method == "OPTIONS":
+            return self._options(parts)
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
         handler, call = self._call(request, ctx, parts, root)
         return await handler(self._service, call)
@@ -95,19 +104,36 @@ class FhirFace:
     def _call(
         self, request: Request, ctx: Context, parts: list[str], root: str
     ) -> tuple[Handler, Call]:
-        if parts[0] not in self._definitions.types:
-            raise not_found(f"the resource type {parts[0][:64]}")
-        shape, id, tail = _shape(parts)
-        handler = self._handlers.get((_method(request), parts[0], shape))
+        type_, shape, id, tail = self._place(parts)
+        handler = self._handlers.get((_method(request), type_, shape))
         if handler is None:
-            raise self._not_allowed(request.method, parts[0], shape)
-        return handler, Call(request, ctx, parts[0], id, tail, self._base(request, root))
+            raise self._not_allowed(request.method, type_, shape)
+        return handler, Call(request, ctx, type_, id, tail, self._base(request, root))
+
+    def _place(self, parts: list[str]) -> tuple[str, str, str, str]:
+        """The type, and as `_shape`."""
+        if parts == ["_history"]:
+            parts = [SYSTEM, *parts]
+        elif parts[0] not in self._definitions.types:
+            raise not_found(f"the resource type {parts[0][:64]}")
+        return parts[0], *_shape(parts)
+
+    def _options(self, parts: list[str]) -> Reply:
+        """The methods of a path, which /metadata tells everyone as well."""
+        known = ["GET", "HEAD"] if parts == ["metadata"] else self._known(*self._place(parts)[:2])
+        if not known:
+            raise not_found("what the path names")
+        return Reply(204, b"", {"allow": ", ".join([*known, "OPTIONS"])})
+
+    def _known(self, resource_type: str, shape: str) -> list[str]:
+        methods = {m for m, t, s in self._handlers if (t, s) == (resource_type, shape)}
+        return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
     def _base(self, request: Request, root: str) -> str:
         return (self._public_url or request.origin) + root
 
     def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
-        known = sorted(m for m, t, s in self._handlers if (t, s) == (resource_type, shape))
+        known = self._known(resource_type, shape)
         if not known:
             return not_found("what the path names")
         return Problem(
@@ -118,13 +144,17 @@ class FhirFace:
         )
 
     def _table(self) -> dict[tuple[str, str, str], Handler]:
-        return {
+        rows = {
             (method, served.name, shape): HANDLERS[interaction]
             for served in self._definitions.types.values()
             for (method, shape), interaction in ROUTES.items()
             if interaction in served.interactions
             or (interaction == "operation" and served.operations)
+            or (interaction == "search-compartment" and served.name in owners(self._definitions))
         }
+        if "history-system" in system_interactions(self._definitions):
+            rows["GET", SYSTEM, "_history"] = HANDLERS["history-system"]
+        return rows
 
 
 def _method(request: Request) -> str:
@@ -135,7 +165,7 @@ def _shape(parts: list[str]) -> tuple[str, str, str]:
     """Which row of ROUTES, the id, and the version or operation that the path names."""
     operation = parts[-1][1:] if parts[-1].startswith("$") else ""
     match parts[1:]:
-        case [] | ["_search"]:
+        case [] | ["_search"] | ["_history"]:
             found = "".join(parts[1:]), "", ""
         case [_] if operation:
             found = "$", "", operation
@@ -145,6 +175,10 @@ def _shape(parts: list[str]) -> tuple[str, str, str]:
             found = "id/$", id, operation
         case [id, "_history"]:
             found = "id/_history", id, ""
+        case [id, type_] if type_[:1].isupper():
+            found = "id/type", id, type_
+        case [id, type_, "_search"] if type_[:1].isupper():
+            found = "id/type/_search", id, type_
         case [id, "_history", version]:
             found = "id/_history/version", id, version
         case _:

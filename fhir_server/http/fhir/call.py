@@ -46,6 +46,10 @@ class Call:
         """What the scopes limit a type to that a search touches; None where they refuse it."""
         return narrowing(self.ctx, resource_type, "search-type")
 
+    def past(self, resource_type: str) -> Criteria | None:
+        """The same for a history."""
+        return narrowing(self.ctx, resource_type, "history-type")
+
     def check_accept(self) -> None:
         """406 where the client wants what is not JSON."""
         check_accept(self.request, dict(self.request.query()).get("_format"))

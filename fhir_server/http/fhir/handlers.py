@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_server.definitions.model import Definitions
+from fhir_server.http.auth.scopes import require
 from fhir_server.http.fhir.call import Call, check_accept
 from fhir_server.http.fhir.conditions import if_none_exist, of_query, unless_known
 from fhir_server.http.fhir.done import deleted, written
 from fhir_server.http.fhir.patches import change
 from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.fhir.searchset import searchset_reply
-from fhir_server.http.fhir.versions import asked, history_reply
+from fhir_server.http.fhir.versions import asked, history_reply, timeline_reply
 from fhir_server.http.wire import Reply
 from fhir_server.interactions import Interactions, Resource
-from fhir_server.problems import Problem, invalid
+from fhir_server.problems import Problem, invalid, not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,56 @@ async def history(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#history"""
     criteria = call.criteria("history-instance")
     call.check_accept()
-    count, before = asked(call)
+    wanted = asked(call)
     page = await service.interactions.history(
-        call.ctx, call.type, call.address(), before=before, limit=count, criteria=criteria
+        call.ctx,
+        call.type,
+        call.address(),
+        before=wanted.before,
+        limit=wanted.count,
+        span=wanted.span,
+        criteria=criteria,
     )
-    return history_reply(call, page, count)
+    return history_reply(call, page, wanted)
 
 
-async def search(service: Service, call: Call) -> Reply:
+async def history_type(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#history"""
+    call.criteria("history-type")
+    return await _timeline(service, call, [call.type])
+
+
+async def history_system(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#history"""
+    types = [name for name in service.definitions.types if call.past(name) is not None]
+    if not types:
+        require(call.ctx, "*", "history-type")
+    return await _timeline(service, call, types)
+
+
+async def _timeline(service: Service, call: Call, types: list[str]) -> Reply:
+    call.check_accept()
+    wanted = asked(call)
+    page = await service.interactions.timeline(
+        call.ctx,
+        types,
+        reach=call.past,
+        span=wanted.span,
+        limit=wanted.count,
+        cursor=wanted.cursor,
+    )
+    return timeline_reply(call, page, wanted)
+
+
+async def search_compartment(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#vsearch, `GET /Patient/x/Communication`"""
+    owner = f"{call.type}/{call.address()}"
+    if call.tail not in service.definitions.compartments[call.type]:
+        raise not_found("what the path names")
+    return await search(service, replace(call, type=call.tail), owner)
+
+
+async def search(service: Service, call: Call, compartment: str | None = None) -> Reply:
     """https://hl7.org/fhir/R4/http.html#search"""
     call.criteria("search-type")
     given = await call.parameters()
@@ -67,8 +110,9 @@ async def search(service: Service, call: Call) -> Reply:
         [(name, value) for name, value in given if name != "_format"],
         handling="lenient" if call.preference("handling") == "lenient" else "strict",
         reach=call.reach,
+        compartment=compartment,
     )
-    return searchset_reply(call, page)
+    return searchset_reply(call, page, compartment)
 
 
 async def create(service: Service, call: Call) -> Reply:
@@ -203,7 +247,10 @@ HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "read": read,
     "vread": vread,
     "history-instance": history,
+    "history-type": history_type,
+    "history-system": history_system,
     "search-type": search,
+    "search-compartment": search_compartment,
     "create": create,
     "update": update,
     "patch": patch,

@@ -1,4 +1,5 @@
-"""/metadata: the declared CapabilityStatement, with this software's version and address."""
+"""/metadata: the declared CapabilityStatement, with what is this server's own: its version,
+its address, and whether browsers may call it."""
 
 from __future__ import annotations
 
@@ -10,14 +11,19 @@ from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.wire import Reply
 
 
-def metadata(definitions: Definitions, version: str) -> Callable[[str], Reply]:
+def metadata(
+    definitions: Definitions, version: str, *, cors: bool = False
+) -> Callable[[str], Reply]:
     """Answers for the base URL a client used."""
     declared = definitions.capability
+    rest, *others = declared["rest"]
+    opened = {**rest, "security": {**rest["security"], "cors": cors}}
 
     @lru_cache(maxsize=16)
     def at(base: str) -> Reply:
         software = {**declared["software"], "version": version}
         implementation = {**declared["implementation"], "url": base}
-        return json_reply({**declared, "software": software, "implementation": implementation})
+        own = {"software": software, "implementation": implementation}
+        return json_reply({**declared, **own, "rest": [opened, *others]})
 
     return at

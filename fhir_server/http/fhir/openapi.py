@@ -10,6 +10,7 @@ from typing import Any
 
 from fhir_server.definitions.model import Definitions, ServedType
 from fhir_server.http.fhir import ROUTES
+from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.http.fhir.patches import JSON_PATCH
 
 BASE = "/fhir/R4"
@@ -19,6 +20,7 @@ PATHS: Mapping[str, str] = {
     "": "",
     "_search": "/_search",
     "id": "/{id}",
+    "_history": "/_history",
     "id/_history": "/{id}/_history",
     "id/_history/version": "/{id}/_history/{version}",
 }
@@ -29,6 +31,9 @@ STATUSES: Mapping[str, tuple[int, tuple[int, ...]]] = {
     "vread": (200, (404, 410)),
     "history-instance": (200, (404,)),
     "create": (201, (409, 412, 413, 415, 422)),
+    "history-type": (200, ()),
+    "history-system": (200, ()),
+    "search-compartment": (200, (404,)),
     "update": (200, (404, 405, 409, 412, 413, 415, 422)),
     "patch": (200, (404, 409, 412, 413, 415, 422)),
     "delete": (204, (404, 409, 412)),
@@ -51,6 +56,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "conditional-update": ("If-Match",),
     "conditional-delete": ("If-Match",),
 }
+HISTORY = ("_since", "_at", "_count")
 CONTROLS = ("_sort", "_count", "_total", "_include", "_revinclude", "_cursor")
 
 
@@ -83,8 +89,14 @@ def fhir_paths(definitions: Definitions) -> dict[str, Any]:
         "responses": {"200": _content("CapabilityStatement", _resource("CapabilityStatement"))},
     }
     paths: dict[str, Any] = {f"{BASE}/metadata": {"get": metadata}}
+    if "history-system" in system_interactions(definitions):
+        paths[f"{BASE}/_history"] = {"get": _history_of_all()}
     for served in definitions.types.values():
-        for method, path, operation in (*_interactions(served), *_operations(served, definitions)):
+        for method, path, operation in (
+            *_interactions(served),
+            *_operations(served, definitions),
+            *_compartments(served, definitions),
+        ):
             paths.setdefault(path, {})[method] = operation
     return paths
 
@@ -101,6 +113,22 @@ def _interactions(served: ServedType) -> Iterator[tuple[str, str, dict[str, Any]
             yield method.lower(), f"{BASE}/{served.name}{PATHS[shape]}", described
 
 
+def _compartments(
+    served: ServedType, definitions: Definitions
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for owner in sorted(owners(definitions)):
+        if served.name in definitions.compartments[owner]:
+            name = f"search-{owner}-{served.name}"
+            described = _operation(served.name, name, "search-compartment", "id")
+            described["parameters"] += _searched(served, condition=False)
+            yield "get", f"{BASE}/{owner}/{{id}}/{served.name}", described
+
+
+def _history_of_all() -> dict[str, Any]:
+    found = _operation("Bundle", "history-system", "history-system", "_history")
+    return {**found, "summary": "history-system", "tags": ["FHIR"]}
+
+
 def _operations(
     served: ServedType, definitions: Definitions
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -115,7 +143,8 @@ def _operations(
 
 def _operation(resource: str, name: str, interaction: str, shape: str) -> dict[str, Any]:
     status, refusals = STATUSES[interaction]
-    kinds = {"search-type": "Bundle", "history-instance": "Bundle", "operation": "Resource"}
+    kinds = {name: "Bundle" for name in STATUSES if name.startswith(("search", "history"))}
+    kinds["operation"] = "Resource"
     good = {"description": "Deleted"} if status == 204 else _given(kinds.get(interaction, resource))
     described: dict[str, Any] = {
         "operationId": name,
@@ -161,6 +190,8 @@ def _headers(interaction: str) -> list[dict[str, Any]]:
 def _path(shape: str) -> Iterator[dict[str, Any]]:
     if shape.startswith("id"):
         yield {"name": "id", "in": "path", "required": True, "schema": ID}
+    for name in HISTORY if shape.endswith("_history") else ():
+        yield {"name": name, "in": "query", "schema": {"type": "string"}}
     if shape.endswith("version"):
         schema = {"type": "integer", "minimum": 1}
         yield {"name": "version", "in": "path", "required": True, "schema": schema}

@@ -14,10 +14,10 @@ from fhir_server.http.wire import Reply
 from fhir_server.interactions import Page, Stored
 
 
-def searchset_reply(call: Call, page: Page) -> Reply:
+def searchset_reply(call: Call, page: Page, compartment: str | None = None) -> Reply:
     """The Bundle; its self link names the parameters that were used."""
     base = call.base
-    address = f"{base}/{call.type}"
+    address = f"{base}/{compartment}/{call.type}" if compartment else f"{base}/{call.type}"
     query = urlencode(page.used, safe=":/|,$", quote_via=quote)
     links = [("self", f"{address}?{query}" if query else address)]
     if page.next is not None:

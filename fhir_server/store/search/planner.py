@@ -83,9 +83,11 @@ class Planner:
         derived: Sequence[Derived] = (),
         required: Sequence[Pair] = (),
         reach: Reach | None = None,
+        compartment: str | None = None,
     ) -> Query:
         """The search for `params`; `required` are further criteria of the server's own; `reach`
-        says what the caller's scopes limit each type to that the search touches.
+        says what the caller's scopes limit each type to that the search touches; `compartment`
+        is the resource (`Patient/x`) in whose compartment the matches lie.
 
         Problem 400: not-supported (unknown parameter under strict handling), value, invalid,
         too-costly.
@@ -94,6 +96,8 @@ class Planner:
         own = derived or required
         trusted = replace(self._access.trusted(ctx), policy=asking.policy) if own else asking
         planning = Planning(ctx, resource_type, asking, trusted, self._cursors, self._keys_of)
+        if compartment:
+            planning.within(compartment, self._definitions.compartments)
         plan = planning.planned(params, derived, required, lenient=handling == "lenient")
         args = _args(plan.values)
         if plan.shape.limit is None:

@@ -10,6 +10,7 @@ from fhir_server.definitions.model import ServedType
 from fhir_server.problems import Problem
 from fhir_server.store.search import order, result
 from fhir_server.store.search.asking import Asking, NotSupported
+from fhir_server.store.search.compartment import Compartments, membership
 from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.cursor import Cursors, scope_of
 from fhir_server.store.search.drive import driven, filtering, natural
@@ -58,6 +59,13 @@ class Planning:
         self._served: ServedType = asking.served(resource_type)
         self._unknown: list[str] = []
         self._used: list[Pair] = []
+        self._compartment: Node | None = None
+        self._bound: list[Pair] = []
+
+    def within(self, owner: str, compartments: Compartments) -> None:
+        """Only what lies in the compartment of `owner` (`Patient/x`)."""
+        self._compartment = membership(self._trusted, compartments, owner, self._type)
+        self._bound = [("compartment", owner)]
 
     def planned(
         self,
@@ -76,11 +84,12 @@ class Planning:
             raise Problem(400, "not-supported", "; ".join(self._unknown))
         self._used += [pair for pair in asked.others if pair[0] != "_sort" or sort]
         nodes += [criterion(self._trusted, self._type, *pair) for pair in required]
+        nodes += [self._compartment] if self._compartment else []
         drive, values, nodes = driven(self._served, nodes, sort)
         where = self._where(self._type, nodes, drive)
         keys = sort or natural(self._served, drive)
         values += where.values
-        scope = scope_of(self._ctx, self._type, asked.criteria, keys)
+        scope = scope_of(self._ctx, self._type, [*asked.criteria, *self._bound], keys)
         missing = self._after(asked.cursor, scope, keys, values) if asked.cursor else None
         shapes = tuple(self._derived(one, values) for one in derived)
         limit = asked.count + 1
