@@ -219,7 +219,7 @@ def fhir_page() -> str:
             ", ".join(f"`${operation}`" for operation in sorted(served.operations)),
             ", ".join(f"`{code}`" for code in sorted(served.search)),
         )
-        for name, served in sorted(definitions.types.items())
+        for name, served in sorted({**definitions.types, **definitions.published}.items())
     ]
     return f"# Resource types of the FHIR API\n\n{NOTICE}Below `/fhir/R4`.\n\n" + table(
         ("type", "interactions", "operations", "search parameters"), rows

@@ -34,9 +34,22 @@ DIRECTORY = frozenset(
 )
 
 
+# The server's own definitions, which are about nobody.
+PUBLISHED = frozenset(
+    {
+        "CodeSystem",
+        "ConceptMap",
+        "OperationDefinition",
+        "SearchParameter",
+        "StructureDefinition",
+        "ValueSet",
+    }
+)
+
+
 def binding(resource_type: str, patient: str, letter: str) -> tuple[Criterion, ...] | None:
     """The criteria that hold `patient` ("Patient/x"); None when the type cannot be held to it."""
-    if resource_type in DIRECTORY:
+    if resource_type in DIRECTORY | PUBLISHED:
         return () if letter in "rs" else None
     parameter = PARAMETER.get(resource_type)
     if parameter is None:

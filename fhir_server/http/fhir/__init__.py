@@ -15,9 +15,10 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
-from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.handlers import HANDLERS, Service
-from fhir_server.http.fhir.metadata import metadata
+from fhir_server.http.fhir.public import Public
+from fhir_server.http.fhir.published import Published
 from fhir_server.http.fhir.replies import refused
 from fhir_server.http.wire import Reply, Request, place, segments, send_reply
 from fhir_server.interactions import Interactions
@@ -52,7 +53,8 @@ class FhirFace:
         authenticator: Authenticator,
         *,
         body_limit: int,
-        version: str,
+        public: Public,
+        published: Published,
         public_url: str | None = None,
     ) -> None:
         self._definitions = definitions
@@ -60,7 +62,8 @@ class FhirFace:
         self._authenticator = authenticator
         self._limit = body_limit
         self._public_url = public_url
-        self._metadata = metadata(definitions, version)
+        self._public = public
+        self._published = published
         self._handlers = self._table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,10 +85,14 @@ class FhirFace:
         parts = segments(request.scope, root)
         if len(parts) > 1 and not parts[-1]:
             parts.pop()
-        if parts == ["metadata"] and request.method in ("GET", "HEAD"):
-            check_accept(request, dict(request.query()).get("_format"))
-            return self._metadata(self._base(request, root))
+        base = self._base(request, root)
+        open_to_all = await self._public.answer(request, "/".join(parts), base)
+        if open_to_all is not None:
+            return open_to_all
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
+        if parts[0] in self._published.types:
+            shape, id, tail = _shape(parts)
+            return await self._published.answer(shape, Call(request, ctx, parts[0], id, tail, base))
         handler, call = self._call(request, ctx, parts, root)
         return await handler(self._service, call)
 
