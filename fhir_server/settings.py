@@ -68,6 +68,7 @@ class Settings(AuthSettings, BaseSettings):
 
     terminology_url: str | None = Field(
         default=None,
+        pattern=r"^https?://[^\s/?#]+[^\s?#]*$",
         description="FHIR base of a terminology server, such as `https://tx.example.org/r4`, that"
         " is asked about codes unknown here; without it they are 404",
     )

@@ -21,6 +21,11 @@ class Arguments:
 
     given: Mapping[str, Sequence[Any]]
 
+    def without(self, names: Iterable[str]) -> Arguments:
+        """All but those."""
+        left_out = frozenset(names)
+        return Arguments({name: v for name, v in self.given.items() if name not in left_out})
+
     def text(self, name: str) -> str | None:
         """A string, uri or code."""
         return self._typed(name, str)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fhir_server.problems import invalid
+from fhir_server.problems import Problem, invalid
 from fhir_server.terminology.arguments import Arguments
 
 SHAPES = ("code", "coding", "codeableConcept")
+MOST_CODINGS = 100
 
 
 class Coded(NamedTuple):
@@ -34,6 +35,8 @@ def asked(arguments: Arguments, system: str | None, version: str = "version") ->
     element = arguments.element(given[0]) or {}
     listed = [element] if given == ["coding"] else element.get("coding", ())
     found = [_coded(one) for one in listed]
+    if len(found) > MOST_CODINGS:
+        raise Problem(400, "too-costly", f"more than {MOST_CODINGS} codings")
     if not found:
         raise invalid("the codeableConcept has no coding", "codeableConcept")
     return found

@@ -12,9 +12,13 @@ from typing import Any
 
 from fhir_server.definitions.facts import Facts
 from fhir_server.definitions.model import Definitions
+from fhir_server.problems import Problem
 from fhir_server.validation.terminology import Pair, Terminology, Unlistable
 
 Json = Mapping[str, Any]
+
+R4 = "4.0.1"
+MOST_PARTS = 100
 
 
 class Elsewhere(Exception):
@@ -44,6 +48,7 @@ class Library:
 
     def __init__(self, facts: Facts, definitions: Definitions) -> None:
         self._facts = facts
+        self._read: dict[str, System] = {}
         self.value_sets = definitions.value_sets
         self.code_systems = definitions.code_systems
         self.maps = tuple(definitions.resources.get("ConceptMap", {}).values())
@@ -62,6 +67,12 @@ class Library:
         return found
 
     def _system(self, url: str) -> System:
+        found = self._read.get(url)
+        if found is None:
+            found = self._read[url] = self._opened(url)
+        return found
+
+    def _opened(self, url: str) -> System:
         declared = self.code_systems.get(url)
         if declared is not None:
             return system_of(declared)
@@ -94,6 +105,8 @@ class Library:
 
     def members(self, value_set: Json) -> Members:
         """The codes of a value set that is given whole."""
+        if _parts(value_set) > MOST_PARTS:
+            raise Problem(400, "too-costly", f"a value set of more than {MOST_PARTS} parts")
         try:
             pairs = self._terminology.composed(dict(value_set))
         except Unlistable as missing:
@@ -112,14 +125,18 @@ class Library:
         return display
 
 
-R4 = "4.0.1"
-
-
 def system_of(resource: Json) -> System:
     """A CodeSystem resource, flattened."""
     concepts = {concept["code"]: concept for concept in _all(resource.get("concept", ()))}
     name = resource.get("name") or resource.get("title") or resource.get("url", "")
     return System(resource.get("url", ""), name, resource.get("version"), concepts)
+
+
+def _parts(value_set: Json) -> int:
+    """How many lists its definition is put together from."""
+    compose = value_set.get("compose", {})
+    parts = [*compose.get("include", ()), *compose.get("exclude", ())]
+    return sum(1 + len(part.get("valueSet", ())) for part in parts)
 
 
 def _all(concepts: Iterable[Json]) -> Iterator[Json]:

@@ -100,6 +100,7 @@ class Terminologies:
         if unknown and not lenient:
             why = f"${name} has no parameter {', '.join(unknown)[:200]}"
             raise Problem(400, "not-supported", why)
+        arguments = arguments.without(unknown)
         try:
             return operation.run(self.library, arguments, declared)
         except Elsewhere as missing:

@@ -292,3 +292,15 @@ def test_unknown_parameters_pass_where_the_client_is_lenient(clinic: Clinic) -> 
 def test_another_content_type_is_415(clinic: Clinic) -> None:
     answer = clinic.amina.ask("POST", "ValueSet/$expand", "url=x", content_type="text/plain")
     assert refusal(answer)[0] == 415
+
+
+def test_what_would_cost_too_much_is_refused(clinic: Clinic) -> None:
+    many = [{"system": URGENCY, "code": "urgent"}] * 101
+    concept = body(codeableConcept__CodeableConcept={"coding": many})
+    whole = {"resourceType": "ValueSet", "status": "active"}
+    parts = {"include": [{"valueSet": [EVENTS] * 101}]}
+    for given, path in (
+        (concept, "ValueSet/urgency/$validate-code"),
+        (body(valueSet={**whole, "compose": parts}), "ValueSet/$expand"),
+    ):
+        assert refusal(clinic.amina.post(given, path)) == (400, "too-costly")

@@ -52,7 +52,7 @@ def test_terminology_capabilities_say_what_is_known(client: httpx.Client) -> Non
 
 
 def test_only_reading_is_public(client: httpx.Client) -> None:
-    for path in ("/fhir/R4/metadata", "/fhir/R4/$versions", WELL_KNOWN):
+    for path in ("/fhir/R4/metadata", WELL_KNOWN):
         assert refusal(client.post(path))[0] == 401
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fhir_server.definitions.facts import PUBLISHED_TYPES
 from fhir_server.http.auth.smart import Criterion
 
 PARAMETER: Mapping[str, str] = {
@@ -35,16 +36,7 @@ DIRECTORY = frozenset(
 
 
 # The server's own definitions, which are about nobody.
-PUBLISHED = frozenset(
-    {
-        "CodeSystem",
-        "ConceptMap",
-        "OperationDefinition",
-        "SearchParameter",
-        "StructureDefinition",
-        "ValueSet",
-    }
-)
+PUBLISHED = frozenset(PUBLISHED_TYPES)
 
 
 def binding(resource_type: str, patient: str, letter: str) -> tuple[Criterion, ...] | None:

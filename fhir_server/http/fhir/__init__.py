@@ -18,7 +18,7 @@ from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.handlers import HANDLERS, Service
 from fhir_server.http.fhir.public import Public
-from fhir_server.http.fhir.published import Published
+from fhir_server.http.fhir.published import Published, not_allowed
 from fhir_server.http.fhir.replies import refused
 from fhir_server.http.wire import Reply, Request, place, segments, send_reply
 from fhir_server.interactions import Interactions
@@ -111,15 +111,8 @@ class FhirFace:
         return (self._public_url or request.origin) + root
 
     def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
-        known = sorted(m for m, t, s in self._handlers if (t, s) == (resource_type, shape))
-        if not known:
-            return not_found("what the path names")
-        return Problem(
-            405,
-            "not-supported",
-            f"{method} is not supported here",
-            headers={"allow": ", ".join(known)},
-        )
+        known = [m for m, t, s in self._handlers if (t, s) == (resource_type, shape)]
+        return not_allowed(method, known) if known else not_found("what the path names")
 
     def _table(self) -> dict[tuple[str, str, str], Handler]:
         return {

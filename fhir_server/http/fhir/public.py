@@ -41,7 +41,8 @@ class Public:
     async def answer(self, request: Request, path: str, base: str) -> Reply | None:
         """None where a token is needed."""
         answer = self._answers.get(path)
-        if answer is None or request.method not in ("GET", "HEAD"):
+        methods = ("GET", "HEAD", "POST") if path.startswith("$") else ("GET", "HEAD")
+        if answer is None or request.method not in methods:
             return None
         return await answer(request, base)
 

@@ -6,7 +6,7 @@ there is nothing in it of any patient or tenant.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -98,7 +98,7 @@ _ROUTES: Mapping[tuple[str, str], Answer] = {
 }
 
 
-def not_allowed(method: str, known: Mapping[str, object]) -> Problem:
+def not_allowed(method: str, known: Iterable[str]) -> Problem:
     """405, with the methods that are for this path."""
     allow = {"allow": ", ".join(sorted(known))}
     return Problem(405, "not-supported", f"{method} is not supported here", headers=allow)
