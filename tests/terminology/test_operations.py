@@ -77,6 +77,7 @@ def test_what_is_answered_is_valid(clinic: Clinic) -> None:
         f"CodeSystem/$validate-code?url={URGENCY}&code=zzz",
         "ConceptMap/urgency/$translate?code=urgent",
         "$versions",
+        "metadata",
         "metadata?mode=terminology",
     ):
         assert validator.validate(clinic.amina.get(path).json()) == [], path
