@@ -220,7 +220,7 @@ def fhir_page() -> str:
             ", ".join(f"`${operation}`" for operation in sorted(served.operations)),
             ", ".join(f"`{code}`" for code in sorted(served.search)),
         )
-        for name, served in sorted(definitions.types.items())
+        for name, served in sorted({**definitions.types, **definitions.published}.items())
     ]
     system = ", ".join(f"`{code}`" for code in sorted(system_interactions(definitions)))
     compartments = [

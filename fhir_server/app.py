@@ -12,6 +12,10 @@ from fhir_server.declarations import Declarations, read_declarations
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
+from fhir_server.http.fhir.metadata import statements
+from fhir_server.http.fhir.public import Public
+from fhir_server.http.fhir.published import Published
+from fhir_server.http.fhir.smart import smart_configuration
 from fhir_server.http.licences import Licences
 from fhir_server.http.openapi import openapi_route
 from fhir_server.http.server import Application, build_http
@@ -27,6 +31,7 @@ from fhir_server.interactions.validate import Validate
 from fhir_server.mapping.loader import Mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
+from fhir_server.terminology import build_terminologies
 from fhir_server.workers.sweep import sweeping
 
 FHIR_BASE = "/fhir/R4"
@@ -88,14 +93,25 @@ def create_app(settings: Settings) -> Application:
     """The HTTP application on a migrated database."""
     core = build_core(settings)
     authenticator = Authenticator(settings)
+    terminologies = build_terminologies(
+        core.definitions, settings.terminology_url, settings.terminology_timeout
+    )
     fhir = FhirFace(
         core.definitions,
         core.interactions,
         authenticator,
         body_limit=settings.body_limit,
-        version=__version__,
+        public=Public(
+            statements(
+                core.definitions,
+                terminologies.library,
+                __version__,
+                cors=bool(settings.origins),
+            ),
+            smart_configuration(settings),
+        ),
+        published=Published(terminologies, core.interactions.pipeline.check),
         public_url=settings.public_url,
-        cors=bool(settings.origins),
     )
 
     v1 = v1_faces(
@@ -112,6 +128,7 @@ def create_app(settings: Settings) -> Application:
         async with sweeping(core.store):
             yield
         await authenticator.aclose()
+        await terminologies.aclose()
         await core.store.sessions.close()
 
     return build_http(

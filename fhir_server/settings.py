@@ -72,6 +72,16 @@ class Settings(AuthSettings, BaseSettings):
         " production, otherwise generated in the data folder",
     )
 
+    terminology_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#]+[^\s?#]*$",
+        description="FHIR base of a terminology server, such as `https://tx.example.org/r4`, that"
+        " is asked about codes unknown here; without it they are 404",
+    )
+    terminology_timeout: float = Field(
+        default=5.0, gt=0, le=60, description="Seconds to wait for the terminology server; then 503"
+    )
+
     @model_validator(mode="after")
     def _secrets_are_given(self) -> Self:
         if self.environment == "production" and self.cursor_key is None:

@@ -23,6 +23,13 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.parametrize("url", ["tx.example.org", "ftp://tx", "", "https://"])
+def test_a_terminology_server_has_an_address(clean: pytest.MonkeyPatch, url: str) -> None:
+    clean.setenv("FHIR_SERVER_TERMINOLOGY_URL", url)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 @pytest.mark.usefixtures("clean")
 def test_a_newcomer_needs_none() -> None:
     settings = Settings()

@@ -20,6 +20,11 @@ SERVED_TYPES = (
     "HealthcareService", "Location", "OperationOutcome", "Organization", "Parameters", "Patient",
     "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Task",
 )  # fmt: skip
+# Answered from the declared folders: the same for every tenant, and never written.
+PUBLISHED_TYPES = (
+    "CodeSystem", "ConceptMap", "OperationDefinition", "SearchParameter", "StructureDefinition",
+    "ValueSet",
+)  # fmt: skip
 
 Json = dict[str, Any]
 SearchParameters = Mapping[str, Mapping[str, dict[str, Any]]]
@@ -74,6 +79,10 @@ class ValueSets(Mapping[str, frozenset[tuple[str, str]]]):
             self._read[url] = frozenset((s, code) for s, codes in systems for code in codes)
         return self._read[url]
 
+    def ordered(self, url: str) -> tuple[tuple[str, str], ...]:
+        """The same pairs in the order of definition."""
+        return tuple((s, code) for s, codes in self._table[url].items() for code in codes)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
 
@@ -99,6 +108,13 @@ class Facts:
         return ValueSets()
 
     @cached_property
+    def code_systems(self) -> Mapping[str, Json]:
+        """System → `name`, `version` and `concepts` (code → display): all codes of each.
+        The systems of the value sets above that R4 carries whole."""
+        systems: dict[str, Json] = _table("code-systems.json")
+        return systems
+
+    @cached_property
     def profiles(self) -> Mapping[str, Json]:
         """Canonical url → `type`, `element`s (a differential) and, for an extension, `context`."""
         profiles: dict[str, Json] = _table("profiles.json")
@@ -106,8 +122,8 @@ class Facts:
 
     @cached_property
     def search_parameters(self) -> SearchParameters:
-        """Served type → code → `url`, `code`, `type`, `expression` (this type's part only; empty
-        for text search), `target` types, and `components` of a composite."""
+        """Served or published type → code → `url`, `code`, `type`, `expression` (this type's part
+        only; empty for text search), `target` types, and `components` of a composite."""
         parameters: dict[str, dict[str, dict[str, Any]]] = _table("search-parameters.json")
         every = sorted(self.resource_types)
         for codes in parameters.values():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.definitions.extract import package, profiles, search, structures, terminology
-from fhir_server.definitions.facts import FOLDER, SERVED_TYPES
+from fhir_server.definitions.facts import FOLDER, PUBLISHED_TYPES, SERVED_TYPES
 
 
 def text(value: Any, depth: int = 2) -> str:
@@ -28,7 +28,7 @@ def tables() -> Iterator[tuple[str, str]]:
     """(file name, text) of every table."""
     source = package.load()
     resources = resource_types(source)
-    parameters = search.search_parameters(source, SERVED_TYPES, resources)
+    parameters = search.search_parameters(source, (*SERVED_TYPES, *PUBLISHED_TYPES), resources)
     yield "search-parameters.json", text(parameters)
     yield "compartments.json", text(search.compartments(source, SERVED_TYPES))
     yield "resource-types.json", text(resources)
@@ -39,7 +39,10 @@ def tables() -> Iterator[tuple[str, str]]:
     yield "profiles.json", text(extra, 1)
     bound = [*_bound(e for s in types.values() for e in s["elements"].values())]
     bound += _bound(e for p in extra.values() for e in p["element"])
-    yield "value-sets.json", text(terminology.value_sets(source, bound), 1)
+    value_sets = terminology.value_sets(source, bound)
+    yield "value-sets.json", text(value_sets, 1)
+    systems = (system for listed in value_sets.values() for system in listed)
+    yield "code-systems.json", text(terminology.code_systems(source, systems), 1)
 
 
 def _bound(elements: Iterable[dict[str, Any]]) -> Iterator[str]:

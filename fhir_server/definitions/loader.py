@@ -16,7 +16,7 @@ import orjson
 import yaml
 
 from fhir_server.definitions.cardinality import is_single
-from fhir_server.definitions.facts import Facts
+from fhir_server.definitions.facts import PUBLISHED_TYPES, Facts
 from fhir_server.definitions.model import (
     AccessRule,
     CodeMap,
@@ -27,6 +27,7 @@ from fhir_server.definitions.model import (
     SearchType,
     ServedType,
 )
+from fhir_server.fhir.ids import is_id
 
 CANONICAL = "https://fhir.ghasi.af"
 APPLIES_WHEN = f"{CANONICAL}/StructureDefinition/applies-when"
@@ -68,7 +69,10 @@ class _Loader:
 
     def load(self) -> Definitions:
         capability = self._one("CapabilityStatement")
-        types = self._types(capability)
+        declared = self._types(capability)
+        types = {name: t for name, t in declared.items() if name not in PUBLISHED_TYPES}
+        published = {name: t for name, t in declared.items() if name in PUBLISHED_TYPES}
+        self._check_published(published)
         definitions = Definitions(
             types=types,
             profiles=self._profiles(),
@@ -82,6 +86,8 @@ class _Loader:
                 name: {t: tuple(codes) for t, codes in compartment.items()}
                 for name, compartment in self._facts.compartments.items()
             },
+            published=published,
+            resources={name: self._by_id(name) for name in published},
         )
         self._check_code_maps()
         if self._errors:
@@ -107,6 +113,19 @@ class _Loader:
 
     def _by_url(self, resource_type: str) -> dict[str, Resource]:
         return {r["url"]: r for _, r in self._all(resource_type)}
+
+    def _by_id(self, resource_type: str) -> dict[str, Resource]:
+        found: dict[str, Resource] = {}
+        for path, resource in self._all(resource_type):
+            if not is_id(resource.get("id", "")) or resource["id"] in found:
+                self._errors.append(f"{path}: id: missing, malformed or another file's")
+            found[resource.get("id", "")] = resource
+        return dict(sorted(found.items()))
+
+    def _check_published(self, published: Mapping[str, ServedType]) -> None:
+        for name, served in published.items():
+            for code in sorted(served.interactions - {"read", "search-type"}):
+                self._error(f"{name}.interaction", f"no {code}: the type is read from files only")
 
     def _profiles(self) -> dict[str, Profile]:
         return {

@@ -89,7 +89,10 @@ class AccessRule:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """Everything declared, checked and cross-referenced."""
+    """Everything declared, checked and cross-referenced.
+
+    `types` are stored; `published` ones are answered from `resources`: type → id → the file.
+    """
 
     types: Mapping[str, ServedType]
     profiles: Mapping[str, Profile]
@@ -100,6 +103,8 @@ class Definitions:
     operations: Mapping[str, Mapping[str, Any]]
     capability: Mapping[str, Any]
     compartments: Mapping[str, Mapping[str, tuple[str, ...]]]
+    published: Mapping[str, ServedType] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def profile(self, name: str) -> Profile:
         """The profile of that short name; KeyError when there is none."""

@@ -15,6 +15,7 @@ from fhir_server.validation.run import Json
 
 Pair = tuple[str, str]
 Codes = frozenset[Pair]
+Listed = tuple[Pair, ...]
 
 
 class Unlistable(Exception):
@@ -30,11 +31,22 @@ class Terminology:
         self._facts = facts
         self._value_sets = {v["url"]: v for v in value_sets}
         self._systems = {s["url"]: s for s in code_systems}
-        self._known: dict[str, Codes | None] = {}
+        self._known: dict[str, Listed | None] = {}
+        self._pairs: dict[str, Codes] = {}
         self._codes: dict[str, frozenset[str]] = {}
 
     def codes(self, url: str) -> Codes | None:
         """The (system, code) pairs of a value set; None when they cannot be listed."""
+        found = self._pairs.get(url)
+        if found is None:
+            listed = self.listed(url)
+            if listed is None:
+                return None
+            found = self._pairs[url] = frozenset(listed)
+        return found
+
+    def listed(self, url: str) -> Listed | None:
+        """The same pairs, in the order of definition."""
         url = url.partition("|")[0]
         if url not in self._known:
             self._known[url] = None  # a value set that includes itself ends here
@@ -62,29 +74,33 @@ class Terminology:
             found = self._codes[url] = frozenset(code for _, code in self.codes(url) or ())
         return found
 
-    def _listed(self, url: str) -> Codes:
-        declared = self._value_sets.get(url)
-        if declared is None:
-            core = self._facts.value_sets.get(url)
-            if core is None:
-                raise Unlistable(url)
-            return core
-        compose = declared.get("compose", {})
-        inside = {pair for part in compose.get("include", ()) for pair in self._part(part)}
+    def composed(self, value_set: Json) -> Listed:
+        """What a value set's own definition comes to; Unlistable when a part is not at hand."""
+        compose = value_set.get("compose", {})
         outside = {pair for part in compose.get("exclude", ()) for pair in self._part(part)}
-        return frozenset(inside - outside)
+        inside = (pair for part in compose.get("include", ()) for pair in self._part(part))
+        return tuple(dict.fromkeys(pair for pair in inside if pair not in outside))
 
-    def _part(self, part: Json) -> Codes:
+    def _listed(self, url: str) -> Listed:
+        declared = self._value_sets.get(url)
+        if declared is not None:
+            return self.composed(declared)
+        if url not in self._facts.value_sets:
+            raise Unlistable(url)
+        return self._facts.value_sets.ordered(url)
+
+    def _part(self, part: Json) -> Listed:
         """An include or exclude: what its system gives and all its value sets have."""
         wanted = [self._required(url) for url in part.get("valueSet", ())]
         if "system" in part:
-            wanted.append(frozenset(self._of_system(part)))
+            wanted.insert(0, tuple(self._of_system(part)))
         if not wanted:
             raise Unlistable("an include that names nothing")
-        return frozenset.intersection(*wanted)
+        common = frozenset(wanted[0]).intersection(*wanted[1:])
+        return tuple(pair for pair in wanted[0] if pair in common)
 
-    def _required(self, url: str) -> Codes:
-        found = self.codes(url)
+    def _required(self, url: str) -> Listed:
+        found = self.listed(url)
         if found is None:
             raise Unlistable(url)
         return found

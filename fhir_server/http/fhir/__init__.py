@@ -15,10 +15,11 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
-from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.http.fhir.handlers import HANDLERS, Service
-from fhir_server.http.fhir.metadata import metadata
+from fhir_server.http.fhir.public import Public
+from fhir_server.http.fhir.published import Published, not_allowed
 from fhir_server.http.fhir.replies import refused
 from fhir_server.http.wire import Reply, Request, place, segments, send_reply
 from fhir_server.interactions import Interactions
@@ -61,16 +62,17 @@ class FhirFace:
         authenticator: Authenticator,
         *,
         body_limit: int,
-        version: str,
+        public: Public,
+        published: Published,
         public_url: str | None = None,
-        cors: bool = False,
     ) -> None:
         self._definitions = definitions
         self._service = Service(interactions, definitions)
         self._authenticator = authenticator
         self._limit = body_limit
         self._public_url = public_url
-        self._metadata = metadata(definitions, version, cors=cors)
+        self._public = public
+        self._published = published
         self._handlers = self._table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,12 +94,16 @@ class FhirFace:
         parts = segments(request.scope, root)
         if len(parts) > 1 and not parts[-1]:
             parts.pop()
-        if parts == ["metadata"] and request.method in ("GET", "HEAD"):
-            check_accept(request, dict(request.query()).get("_format"))
-            return self._metadata(self._base(request, root))
         if request.method == "OPTIONS":
             return self._options(parts)
+        base = self._base(request, root)
+        open_to_all = await self._public.answer(request, "/".join(parts), base)
+        if open_to_all is not None:
+            return open_to_all
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
+        if parts[0] in self._published.types:
+            shape, id, tail = _shape(parts)
+            return await self._published.answer(shape, Call(request, ctx, parts[0], id, tail, base))
         handler, call = self._call(request, ctx, parts, root)
         return await handler(self._service, call)
 
@@ -120,7 +126,12 @@ class FhirFace:
 
     def _options(self, parts: list[str]) -> Reply:
         """The methods of a path, which /metadata tells everyone as well."""
-        known = ["GET", "HEAD"] if parts == ["metadata"] else self._known(*self._place(parts)[:2])
+        if "/".join(parts) in self._public.paths:
+            known = ["GET", "HEAD"]
+        elif parts[0] in self._published.types:
+            known = self._published.methods(_shape(parts)[0])
+        else:
+            known = self._known(*self._place(parts)[:2])
         if not known:
             raise not_found("what the path names")
         return Reply(204, b"", {"allow": ", ".join([*known, "OPTIONS"])})
@@ -134,14 +145,7 @@ class FhirFace:
 
     def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
         known = self._known(resource_type, shape)
-        if not known:
-            return not_found("what the path names")
-        return Problem(
-            405,
-            "not-supported",
-            f"{method} is not supported here",
-            headers={"allow": ", ".join(known)},
-        )
+        return not_allowed(method, known) if known else not_found("what the path names")
 
     def _table(self) -> dict[tuple[str, str, str], Handler]:
         rows = {

@@ -1,29 +1,45 @@
-"""/metadata: the declared CapabilityStatement, with what is this server's own: its version,
-its address, and whether browsers may call it."""
+"""/metadata: the declared CapabilityStatement, with what is this server's own (its version, its
+address, whether browsers may call it), and with `mode=terminology` the TerminologyCapabilities.
+
+https://hl7.org/fhir/R4/http.html#capabilities
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.wire import Reply
+from fhir_server.terminology.capabilities import capabilities
+from fhir_server.terminology.library import Library
 
 
-def metadata(
-    definitions: Definitions, version: str, *, cors: bool = False
-) -> Callable[[str], Reply]:
-    """Answers for the base URL a client used."""
-    declared = definitions.capability
+def statements(
+    definitions: Definitions, library: Library, version: str, *, cors: bool = False
+) -> Mapping[str, Callable[[str], Reply]]:
+    """What each mode answers."""
+    full = metadata(_opened(definitions.capability, cors=cors), version)
+    terminology = metadata(capabilities(definitions.capability, library), version)
+    return {"full": full, "normative": full, "terminology": terminology}
+
+
+def _opened(declared: Mapping[str, Any], *, cors: bool) -> Mapping[str, Any]:
     rest, *others = declared["rest"]
     opened = {**rest, "security": {**rest["security"], "cors": cors}}
+    return {**declared, "rest": [opened, *others]}
+
+
+def metadata(declared: Mapping[str, Any], version: str) -> Callable[[str], Reply]:
+    """Answers for the base URL a client used."""
 
     @lru_cache(maxsize=16)
     def at(base: str) -> Reply:
         software = {**declared["software"], "version": version}
         implementation = {**declared["implementation"], "url": base}
         own = {"software": software, "implementation": implementation}
-        return json_reply({**declared, **own, "rest": [opened, *others]})
+        return json_reply({**declared, **own})
 
     return at

@@ -5,13 +5,14 @@ Resources are described by their type only; what they may hold is said by their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fhir_server.definitions.model import Definitions, ServedType
 from fhir_server.http.fhir import ROUTES
 from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.http.fhir.patches import JSON_PATCH
+from fhir_server.terminology.service import OPERATIONS
 
 BASE = "/fhir/R4"
 JSON = "application/fhir+json"
@@ -98,7 +99,29 @@ def fhir_paths(definitions: Definitions) -> dict[str, Any]:
             *_compartments(served, definitions),
         ):
             paths.setdefault(path, {})[method] = operation
+    for served in definitions.published.values():
+        for method, path, operation in (*_interactions(served), *_questions(served)):
+            paths.setdefault(path, {})[method] = operation
     return paths
+
+
+def _questions(served: ServedType) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The operations of a published type, which change nothing: GET and POST."""
+    for name in served.operations:
+        operation = OPERATIONS[served.name, name]
+        for prefix in ("", "/{id}") if operation.instance else ("",):
+            path = f"{BASE}/{served.name}{prefix}/${name}"
+            for method in ("get", "post"):
+                about = f"{name}-{served.name}{'-instance' if prefix else ''}-{method}"
+                described = _operation(served.name, about, "operation", "id" if prefix else "")
+                if method == "get":
+                    del described["requestBody"]
+                    described["parameters"] += _asked(operation.takes - operation.whole)
+                yield method, path, described
+
+
+def _asked(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "query", "schema": {"type": "string"}} for name in sorted(names)]
 
 
 def _interactions(served: ServedType) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -213,7 +236,9 @@ def _form(served: ServedType) -> dict[str, Any]:
 
 def _names(served: ServedType) -> list[tuple[str, str]]:
     codes = [(p.code, f"{p.type}: {p.expression}") for p in served.search.values()]
-    return [*codes, *((name, "result parameter") for name in CONTROLS)]
+    stored = "create" in served.interactions
+    controls = [name for name in CONTROLS if stored or not name.endswith("include")]
+    return [*codes, *((name, "result parameter") for name in controls)]
 
 
 def _resource(name: str | None) -> dict[str, Any]:
