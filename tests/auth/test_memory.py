@@ -64,15 +64,16 @@ async def test_face_and_time_are_those_of_the_request(
     assert second.now > first.now
 
 
-async def test_remembered_token_costs_microseconds(
+async def test_a_remembered_token_costs_a_fraction_of_a_proof(
     issuer: Issuer, authenticator: Authenticator
 ) -> None:
-    header = issuer.bearer()
-    await authenticator.context(header, "fhir")
-    rounds = []
-    for _ in range(20):
+    headers = [issuer.bearer() for _ in range(40)]
+
+    async def seconds(header: str) -> float:
         started = time.perf_counter()
-        for _ in range(500):
-            await authenticator.context(header, "fhir")
-        rounds.append((time.perf_counter() - started) / 500)
-    assert min(rounds) < 20e-6  # 2.5 µs on an idle machine; tests share theirs
+        await authenticator.context(header, "fhir")
+        return time.perf_counter() - started
+
+    proofs = [await seconds(header) for header in headers]
+    remembered = [await seconds(header) for header in headers]
+    assert min(remembered) * 5 < min(proofs)
