@@ -226,6 +226,8 @@ def _conditional(declared: Resource) -> frozenset[str]:
         "conditional-create": declared.get("conditionalCreate", False),
         "conditional-read": declared.get("conditionalRead") == "full-support",
         "conditional-update": declared.get("conditionalUpdate", False),
+        "conditional-patch": declared.get("conditionalUpdate", False)
+        and {"code": "patch"} in declared["interaction"],
         "conditional-delete": delete in {"single", "multiple"},
         "conditional-delete-multiple": delete == "multiple",
     }

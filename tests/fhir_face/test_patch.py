@@ -185,7 +185,7 @@ def test_the_refusal_names_the_operation(clinic: Clinic) -> None:
 
 def test_what_is_not_there_cannot_be_patched(clinic: Clinic) -> None:
     assert refusal(json_patch(clinic.service, "Patient/none", ARCHIVE)) == (404, "not-found")
-    assert refusal(json_patch(clinic.service, "Patient", ARCHIVE))[0] == 405
+    assert refusal(json_patch(clinic.service, "Patient", ARCHIVE))[0] == 400
     clinic.service.delete("Patient/omid")
     assert refusal(json_patch(clinic.service, "Patient/omid", ARCHIVE))[0] in {404, 410}
     assert clinic.service.get("Patient/omid").status_code == 410
@@ -229,3 +229,18 @@ def test_every_type_that_can_be_updated_can_be_patched(client: httpx.Client) -> 
     for resource in capability["rest"][0]["resource"]:
         codes = {interaction["code"] for interaction in resource["interaction"]}
         assert ("patch" in codes) is ("update" in codes)
+
+
+def test_a_match_is_patched(clinic: Clinic) -> None:
+    words = {"op": "replace", "path": "/topic/text", "value": "Care"}
+    matching = "Communication?topic:missing=false"
+    assert refusal(json_patch(clinic.amina, matching, words)) == (404, "not-found")
+    first = clinic.amina.created(thread())
+    answer = json_patch(clinic.amina, matching, words)
+    assert (answer.status_code, answer.json()["topic"]) == (200, {"text": "Care"})
+    assert versions(clinic.amina, reference(first)) == 2
+    clinic.amina.created(thread())
+    assert json_patch(clinic.amina, matching, words).status_code == 412
+    assert refusal(json_patch(clinic.amina, "Communication", words))[0] == 400
+    unmet = json_patch(clinic.amina, f"Communication?_id={first['id']}", words, if_match='W/"1"')
+    assert unmet.status_code == 412

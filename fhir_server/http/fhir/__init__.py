@@ -37,6 +37,7 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", ""): "create",
     ("POST", "_search"): "search-type",
     ("PUT", ""): "conditional-update",
+    ("PATCH", ""): "conditional-patch",
     ("DELETE", ""): "conditional-delete",
     ("GET", "id"): "read",
     ("PUT", "id"): "update",

@@ -190,6 +190,21 @@ async def conditional_update(service: Service, call: Call) -> Reply:
     return written(call, result)
 
 
+async def conditional_patch(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#patch"""
+    criteria = call.criteria("patch")
+    call.check_accept()
+    condition = of_query(call)
+    result = await service.interactions.conditional.patch(
+        call.ctx,
+        condition,
+        await change(call, service.interactions),
+        if_match=call.request.header("if-match"),
+        criteria=criteria,
+    )
+    return written(call, result)
+
+
 async def conditional_delete(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
     criteria = call.criteria("delete")
@@ -256,6 +271,7 @@ HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "patch": patch,
     "delete": delete,
     "conditional-update": conditional_update,
+    "conditional-patch": conditional_patch,
     "conditional-delete": conditional_delete,
     "operation": operation,
 }

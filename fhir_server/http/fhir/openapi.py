@@ -39,6 +39,7 @@ STATUSES: Mapping[str, tuple[int, tuple[int, ...]]] = {
     "patch": (200, (404, 409, 412, 413, 415, 422)),
     "delete": (204, (404, 409, 412)),
     "conditional-update": (200, (405, 409, 412, 413, 415, 422)),
+    "conditional-patch": (200, (404, 409, 412, 413, 415, 422)),
     "conditional-delete": (204, (409, 412)),
     "operation": (200, (404, 409, 413, 415, 422)),
 }
@@ -55,6 +56,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "update": ("If-Match",),
     "delete": ("If-Match",),
     "conditional-update": ("If-Match",),
+    "conditional-patch": ("If-Match",),
     "conditional-delete": ("If-Match",),
 }
 HISTORY = ("_since", "_at", "_count")
@@ -184,7 +186,7 @@ def _operation(resource: str, name: str, interaction: str, shape: str) -> dict[s
     if interaction in ("create", "update", "conditional-update", "operation"):
         schema = _resource(None if interaction == "operation" else resource)
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
-    if interaction == "patch":
+    if interaction in ("patch", "conditional-patch"):
         described["requestBody"] = {"required": True, "content": PATCHES}
     return described
 
