@@ -99,10 +99,13 @@ SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
    AND pg_get_expr(polqual, polrelid) = '(tenant = current_setting(''{SETTING}''::text, true))'
    AND {" AND ".join(f"has_table_privilege('{APP_ROLE}', pg_class.oid, '{it}')" for it in _GRANTED)}
 """
+# By number: asked by name, PostgreSQL refuses a table without the column, and it may ask before it
+# has looked at the other conditions.
 _NAMED = f"""
 SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+  JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'tenant'
  WHERE relnamespace = 'public'::regnamespace AND polname = 'names'
-   AND has_column_privilege('{LISTER}', pg_class.oid, 'tenant', 'SELECT')
+   AND has_column_privilege('{LISTER}', pg_class.oid, attnum, 'SELECT')
 """
 
 
