@@ -288,8 +288,7 @@ class Pipeline:
             _refuse(self.validator.validate(draft.resource, draft.profiles))
 
     def _check_rights(self, ctx: Context, draft: Draft) -> None:
-        rules = (self.definitions.access.get(role, {}).get(draft.type) for role in ctx.roles)
-        if not any(rule and rule.write for rule in rules):
+        if not self.access.may_write(ctx, draft.type):
             raise forbidden(f"your role may not write {draft.type}")
         if draft.base and not draft.base.allowed:
             raise forbidden(f"{draft.reference} is not open to you")

@@ -21,7 +21,7 @@ from fhir_server.store.search.asking import Asking
 from fhir_server.store.search.criteria import criterion
 from fhir_server.store.search.node import EVERYTHING, Node, Shape, all_of, any_of
 from fhir_server.store.search.predicates import Binds, Builder
-from fhir_server.store.search.statement import sql_text
+from fhir_server.store.sql import sql_text
 from fhir_server.store.tables import Tables
 
 Pairs = tuple[tuple[str, str], ...]

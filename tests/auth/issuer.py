@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,9 +12,10 @@ from functools import cache
 from typing import Any, Literal
 
 import orjson
-import uvicorn
 from joserfc import jws
 from joserfc.jwk import ECKey, KeySet, RSAKey
+
+from tests.support.server import double, threaded
 
 AUDIENCE = "fhir-server"
 Mode = Literal["well", "down", "hanging", "garbage", "empty", "list", "huge", "moved", "dripping"]
@@ -144,18 +144,9 @@ def serving() -> Iterator[Issuer]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     issuer = Issuer(listener.getsockname()[1])
-    config = uvicorn.Config(
-        issuer, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-    try:
-        yield issuer
-    finally:
-        issuer.reset()
-        server.should_exit = True
-        thread.join()
+    with threaded(double(issuer), [listener]):
+        try:
+            yield issuer
+        finally:
+            issuer.reset()
         listener.close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import orjson
-import uvicorn
+
+from tests.support.server import double, threaded
 
 Mode = Literal["well", "refusing", "broken", "forbidden", "garbage", "list", "hanging", "huge"]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -67,17 +66,6 @@ def serving() -> Iterator[Terminology]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     app = Terminology(listener.getsockname()[1])
-    config = uvicorn.Config(
-        app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-    try:
+    with threaded(double(app), [listener]):
         yield app
-    finally:
-        server.should_exit = True
-        thread.join()
         listener.close()

@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Integer,
     Select,
     Subquery,
@@ -29,7 +28,6 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from fhir_server.store.search.building import (
@@ -44,6 +42,7 @@ from fhir_server.store.search.building import (
 from fhir_server.store.search.node import Shape
 from fhir_server.store.search.order import Key, expression, ordered, regions
 from fhir_server.store.search.predicates import Builder
+from fhir_server.store.sql import sql_text
 from fhir_server.store.tables import Tables, column_name
 
 # Other limits are bound: plans know these, and the number of shapes stays small.
@@ -97,11 +96,6 @@ def several_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
     return sql_text(union_all(*(statement.typed(shape) for shape in shapes)))
 
 
-def sql_text(statement: Select[Any] | CompoundSelect[Any]) -> str:
-    return str(statement.compile(dialect=_DIALECT))
-
-
-_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 # An alias of the type's table, and the search's condition on it.
 Driven = tuple[Row, Condition]
 _COLUMNS = ("id", "version", "updated", "body")
