@@ -21,15 +21,31 @@ PACE = timedelta(seconds=10)
 PER_THREAD = 25
 PER_PATIENT = 4 * PER_THREAD
 CLINICIANS = 100
+# Of an inbox: how many turns of a thread someone may be behind, at most.
+BEHIND = 25
 WORDS = "Please look at the latest potassium before rounds, and call me when the drain is out."
 PROFILES = "https://fhir.ghasi.af/StructureDefinition/"
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """`size` Communications, a multiple of 100, of `size / 100` patients."""
+    """`size` Communications, a multiple of 100, of `size / 100` patients.
+
+    With `read`, messages bear receipts: a clinician is behind in every second thread, some by
+    nothing, some by all of it. With 2,000 clinicians of 1,000,000 Communications, that leaves
+    each with 0 to 500 unread ones. `longer` by so many messages is the newest thread, all of them
+    read.
+    """
 
     size: int
+    clinicians: int = CLINICIANS
+    read: bool = False
+    longer: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+        return f"{self.size}{'_read' * self.read}{f'_{self.longer}' * (self.longer > 0)}"
 
     @property
     def patients(self) -> int:
@@ -39,9 +55,14 @@ class Corpus:
     def threads(self) -> int:
         return self.size // PER_THREAD
 
+    @property
+    def caller(self) -> int:
+        """A clinician who takes part in the newest thread and, with `read`, is behind in some."""
+        return 6 if self.read else 0
+
     def directory(self) -> Iterator[Resource]:
         """Those who write and those who are written about."""
-        for n in range(CLINICIANS):
+        for n in range(self.clinicians):
             yield _stamped(clinician(n), "Practitioner", BEGIN, None, {"active": True})
         for n in range(self.patients):
             name = [{"use": "official", "family": f"Family{n}", "given": ["Given"]}]
@@ -50,7 +71,7 @@ class Corpus:
 
     def communications(self) -> Iterator[Resource]:
         """Headers first, then round after round of one message in each thread."""
-        return (self.communication(n) for n in range(self.size))
+        return (self.communication(n) for n in range(self.size + self.longer))
 
     def communication(self, n: int) -> Resource:
         """The n-th in order of time."""
@@ -63,7 +84,14 @@ class Corpus:
 
     def threads_of(self, member: int) -> list[str]:
         """The ids of the threads that a clinician takes part in."""
-        return [self.id(t) for t in range(self.threads) if member in _members(t)]
+        return [self.id(t) for t in range(self.threads) if self.is_in(member, t)]
+
+    def is_in(self, member: int, t: int) -> bool:
+        """Whether a clinician takes part in the t-th thread."""
+        return member in self._members(t)
+
+    def _members(self, t: int) -> tuple[int, int, int]:
+        return t % self.clinicians, (t + 1) % self.clinicians, (t + 7) % self.clinicians
 
     def thread(self, t: int) -> Resource:
         """The header of the t-th thread."""
@@ -72,18 +100,25 @@ class Corpus:
             "status": "in-progress",
             "subject": _to("Patient", patient(t % self.patients)),
             "topic": {"text": f"Care plan {t}"},
-            "recipient": [_to("Practitioner", clinician(m)) for m in _members(t)],
+            "recipient": [_to("Practitioner", clinician(m)) for m in self._members(t)],
             "sent": now_text(sent),
-            "sender": _to("Practitioner", clinician(_members(t)[0])),
+            "sender": _to("Practitioner", clinician(self._members(t)[0])),
         }
         return _stamped(self.id(t), "Communication", sent, "comm-thread", body)
 
     def _message(self, n: int) -> Resource:
-        turn, t = divmod(n, self.threads)
+        turn, t = divmod(n, self.threads) if n < self.size else (n % 3, self.threads - 1)
         sent = BEGIN + n * PACE
-        members = [_to("Practitioner", clinician(m)) for m in _members(t)]
+        numbers = self._members(t)
+        members = [_to("Practitioner", clinician(m)) for m in numbers]
         sender = members[turn % len(members)]
+        receipts = [
+            _receipt(member, sent)
+            for m, member in zip(numbers, members, strict=True)
+            if self.read and member != sender and turn < PER_THREAD - _behind(m, t)
+        ]
         body = {
+            **({"extension": receipts} if receipts else {}),
             "status": "in-progress",
             "partOf": [_to("Communication", self.id(t))],
             "payload": [{"contentString": f"{WORDS} ({n})"}],
@@ -106,8 +141,17 @@ def clinician(n: int) -> str:
     return f"c{n:03d}"
 
 
-def _members(t: int) -> tuple[int, int, int]:
-    return t % CLINICIANS, (t + 1) % CLINICIANS, (t + 7) % CLINICIANS
+def _behind(member: int, t: int) -> int:
+    """By how many turns of the thread the member is behind."""
+    return member % BEHIND if (t // 7 + member) % 2 else 0
+
+
+def _receipt(member: Resource, at: datetime) -> Resource:
+    reader = {"url": "reader", "valueReference": member}
+    return {
+        "url": PROFILES + "read-receipt",
+        "extension": [reader, {"url": "readAt", "valueInstant": now_text(at)}],
+    }
 
 
 def _to(resource_type: str, id: str) -> Resource:

@@ -25,7 +25,7 @@ MODULES = ("engage.messaging",)
 
 def filled(url: str, corpus: Corpus, *, keep: bool) -> str:
     """The URL of a database that holds the corpus; with `keep`, one of an earlier run will do."""
-    name = f"fhir_server_bench_{corpus.size}"
+    name = f"fhir_server_bench_{corpus.name}"
     target = urlsplit(url)._replace(path=f"/{name}").geturl()
     with psycopg.connect(url, autocommit=True) as admin:
         found = admin.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()

@@ -1,12 +1,13 @@
-"""How the patient search's median time grows with the store: 20,000 against 1,000,000.
+"""How the time of a search and of a user's lists of threads grows with the store.
 
-Every patient has as many Communications in one as in the other, so the answers are of one size.
-One connection asks, so that a time is that of one search and not of waiting for others.
+Every patient and every user has as many Communications in one store as in another, so answers are
+of one size. One more store has a thread of 10,000 messages, the newest, on the page of the lists.
+One connection asks, so that a time is that of one request and not of waiting for others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -17,53 +18,88 @@ from bench.process import Server, kept
 from bench.setting import Bench, served
 from bench.workload import requests
 
-SIZES = (20_000, 1_000_000)
+SIZES = (1_000, 20_000, 1_000_000)
+# The store that has a long thread, and how much longer.
+MIDDLE, LONGER = 20_000, 10_000
+TITLES: Mapping[str, str] = {
+    "search": "25 newest of a patient",
+    "inbox": "v1: ten threads",
+    "inbox-unread": "v1: five unread threads",
+}
 TARGET = 1.3
 CONNECTIONS = 1
 WARM = 3
+Run = dict[str, Any]
+# A server and its requests by name.
+Running = tuple[Server, Mapping[str, Path]]
 
 
 class Prepare(Protocol):
     """Makes a bench with so many Communications."""
 
-    def __call__(self, size: int) -> Bench: ...
+    def __call__(self, size: int, *, read: bool, longer: int = 0) -> Bench: ...
 
 
-def growth(prepare: Prepare, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Loads a server on each size in turn; `growth` is the median of the rounds' p50 ratios."""
-    benches = [prepare(size) for size in sizes]
-    asked = benches[0].asked
+def growth(
+    prepare: Prepare, sizes: Sequence[int] = SIZES, middle: int = MIDDLE, longer: int = LONGER
+) -> dict[str, Any]:
+    """Loads a server on each store in turn; `growth` is, by name, the median of the rounds' p50
+    ratios of each store to the store of `middle` size."""
+    benches = {str(size): prepare(size, read=True) for size in sizes}
+    benches[f"{middle}, one thread of {longer}"] = prepare(middle, read=True, longer=longer)
+    asked = benches[str(middle)].asked
     with ExitStack() as stack:
-        running = [(stack.enter_context(served(bench)), _searches(bench)) for bench in benches]
-        for server, file in running:
-            _run(server, file, asked.seconds * WARM)
-        rounds = [
-            [_run(server, file, asked.seconds) for server, file in running]
-            for _ in range(asked.rounds)
-        ]
-    ratios = [turn[-1]["p50_ms"] / turn[0]["p50_ms"] for turn in rounds]
+        running = {
+            name: (stack.enter_context(served(bench)), _requests(bench))
+            for name, bench in benches.items()
+        }
+        _turn(running, asked.seconds * WARM)
+        rounds = [_turn(running, asked.seconds) for _ in range(asked.rounds)]
     return {
         "asked": {**asdict(asked), "connections": CONNECTIONS},
-        "sizes": list(sizes),
-        "growth": median(ratios),
+        "growth": {
+            title: {
+                store: median(
+                    one[title][store]["p50_ms"] / one[title][str(middle)]["p50_ms"]
+                    for one in rounds
+                )
+                for store in benches
+            }
+            for title in TITLES
+        },
         "rounds": rounds,
     }
 
 
-def _searches(bench: Bench) -> Path:
-    found = requests("search", bench.corpus, bench.token)
-    return kept(bench.folder, f"search-{bench.corpus.size}", found)
+def _requests(bench: Bench) -> dict[str, Path]:
+    return {
+        title: kept(
+            bench.folder,
+            f"{title}-{bench.corpus.name}",
+            requests(title, bench.corpus, bench.token),
+        )
+        for title in TITLES
+    }
 
 
-def _run(server: Server, searches: Path, seconds: float) -> dict[str, Any]:
-    return server.load(searches, seconds, CONNECTIONS)
+def _turn(running: Mapping[str, Running], seconds: float) -> dict[str, dict[str, Run]]:
+    return {
+        title: {
+            store: server.load(files[title], seconds, CONNECTIONS)
+            for store, (server, files) in running.items()
+        }
+        for title in TITLES
+    }
 
 
 def show_growth(found: dict[str, Any]) -> None:
-    """Prints the two medians."""
-    small, large = (median(turn[n]["p50_ms"] for turn in found["rounds"]) for n in (0, -1))
-    few, many = found["sizes"]
-    print(
-        f"p50 of the patient search: {small:.2f} ms at {few:,}, {large:.2f} ms at {many:,};"
-        f" growth {found['growth']:.2f} (target: below {TARGET})"
-    )
+    """Prints each median and how it compares."""
+    for title, words in TITLES.items():
+        print(f"{words} (target: below {TARGET})")
+        for store, ratio in found["growth"][title].items():
+            taken = median(one[title][store]["p50_ms"] for one in found["rounds"])
+            failed = sum(sum(one[title][store]["failed"].values()) for one in found["rounds"])
+            print(
+                f"  {store:>32} {taken:8.2f} ms p50{ratio:7.2f}"
+                + (f"  {failed} FAILED" if failed else "")
+            )

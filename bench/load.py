@@ -1,7 +1,7 @@
 """Fills a database with the corpus by COPY, row for row what the pipeline would have written.
 
-Search columns come from the server's own Indexer, the columns' order from its own writing
-statement; a test compares a loaded row with one that came in through HTTP.
+Search columns come from the server's own Indexer, rows from its own writing; a test compares a
+loaded row with one that came in through HTTP.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fhir_server.fhir.json import dumps
 from fhir_server.store.index import Indexer
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import build_tables
-from fhir_server.store.write import VALUE_COLUMNS, Change, Writer
+from fhir_server.store.write import VALUE_COLUMNS, Change, current_row
 
 BATCH = 5_000
 Row = dict[str, Any]
@@ -31,7 +31,6 @@ class Rows:
 
     def __init__(self, definitions: Definitions) -> None:
         self._tables = build_tables(definitions.types)
-        self._writer = Writer(self._tables)
         self._indexer = Indexer(definitions)
 
     def of(self, resource: Resource) -> tuple[Row, list[Row]]:
@@ -41,9 +40,7 @@ class Rows:
         name, id = resource["resourceType"], resource["id"]
         index = self._indexer.row(TENANT, name, resource)
         stored = Stored(name, id, version, updated, dumps(resource), "POST 201")
-        change = Change("create", stored, index, 0)
-        _, args = self._writer.statement(TENANT, change, (), (), None)
-        current = {key[2:]: value for key, value in args.items() if key.startswith("r_")}
+        current = current_row(Change("create", stored, index, 0))
         values = [{c: getattr(value, c) for c in VALUE_COLUMNS} for value in index.values]
         owner = {"tenant": TENANT, "id": id}
         return {"tenant": TENANT, **current}, [{**owner, **value} for value in values]
@@ -59,9 +56,9 @@ def load(url: str, definitions: Definitions, corpus: Corpus) -> None:
     rows = Rows(definitions)
     with psycopg.connect(url, autocommit=True) as connection:
         for batch in _batches(corpus.directory()):
-            _copy_all(connection, rows, batch)
+            _copy_mixed(connection, rows, batch)
         for batch in _batches(corpus.communications()):
-            _copy_all(connection, rows, batch)
+            _copy_mixed(connection, rows, batch)
         connection.execute("VACUUM ANALYZE")
 
 
@@ -71,20 +68,30 @@ def _batches(resources: Iterable[Resource]) -> Iterator[list[Resource]]:
         yield batch
 
 
-def _copy_all(connection: psycopg.Connection, rows: Rows, batch: Sequence[Resource]) -> None:
-    by_table: dict[str, list[Row]] = {}
+def _copy_mixed(connection: psycopg.Connection, rows: Rows, batch: Sequence[Resource]) -> None:
+    by_type: dict[str, list[tuple[Row, list[Row]]]] = {}
     for resource in batch:
-        current, values = rows.of(resource)
-        names = rows.tables(resource["resourceType"])
-        by_table.setdefault(names[0], []).append(current)
-        by_table.setdefault(names[1], []).extend(values)
+        by_type.setdefault(resource["resourceType"], []).append(rows.of(resource))
+    for resource_type, made in by_type.items():
+        copy_all(connection, rows, resource_type, made)
+
+
+def copy_all(
+    connection: psycopg.Connection,
+    rows: Rows,
+    resource_type: str,
+    made: Sequence[tuple[Row, list[Row]]],
+) -> None:
+    """Current and value rows of one type, in one transaction."""
+    current, values = rows.tables(resource_type)
     with connection.transaction():
-        for table, found in by_table.items():
-            if found:
-                _copy(connection, table, found)
+        _copy(connection, current, [row for row, _ in made])
+        _copy(connection, values, [row for _, found in made for row in found])
 
 
 def _copy(connection: psycopg.Connection, table: str, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
     columns = list(rows[0])
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))

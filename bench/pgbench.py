@@ -24,7 +24,7 @@ from fhir_server.store.pool import APP_ROLE, SETTING
 CLIENTS = 4
 THROUGHPUT = re.compile(r"tps = ([\d.]+)")
 PARAMETER = re.compile(r"%\((\w+)\)s")
-FRESH = "gen_random_uuid()::text"
+FRESH = {"r_id": "gen_random_uuid()::text", "i_keys": "ARRAY[gen_random_uuid()::text]"}
 
 
 def pgbench(url: str, recording: Recording, seconds: float, folder: Path) -> float | None:
@@ -55,7 +55,7 @@ def _statements(recording: Recording, known: dict[str, str]) -> Iterator[str]:
     """The statements of one request; what they write gets a row and a key of its own."""
     for n, statement in enumerate(recording.statements):
         words = {name: _word(f"s{n}_{name}", v, known) for name, v in statement.args.items()}
-        words |= {name: FRESH for name in ("r_id", "i_key") if name in words}
+        words |= {name: text for name, text in FRESH.items() if name in words}
         parts = PARAMETER.split(statement.sql)
         parts[1::2] = [words[name] for name in parts[1::2]]
         yield "".join(parts).replace("%%", "%").replace("\n", " ") + ";\n"

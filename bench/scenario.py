@@ -61,10 +61,10 @@ V1 = "/v1/communication/threads"
 SCENARIOS: Sequence[Scenario] = (
     Scenario("read", "read by id", "GET", FHIR + "/{id}", _id, 0.6),
     Scenario("search", "25 newest of a patient", "GET", FHIR, _subject, 0.65),
-    Scenario("threads", "v1: list threads", "GET", V1, _nothing),
+    Scenario("threads", "v1: list threads", "GET", V1, _nothing, 0.5),
     Scenario("create", "FHIR create, a record", "POST", FHIR, _about, 0.45, creates=True),
     Scenario("message", "FHIR create, a message", "POST", FHIR, _thread, 0.45, creates=True),
-    Scenario("send", "v1: send a message", "POST", V1 + "/{thread}/messages", _sending, 0.4, True),
+    Scenario("send", "v1: send a message", "POST", V1 + "/{thread}/messages", _sending, 0.5, True),
 )
 
 

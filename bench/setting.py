@@ -10,12 +10,12 @@ from pathlib import Path
 from bench.corpus import TENANT, Corpus, clinician
 from bench.database import MODULES, filled
 from bench.process import ROOT, Server, running
-from bench.workload import CALLER
 from fhir_server.http.auth import mint
 from fhir_server.settings import Settings
 
 SCOPE = "messaging:read messaging:write user/*.cruds"
 DATA = ROOT / ".cache" / "bench"
+PER_CLINICIAN = 500
 DAY = 24 * 3600
 
 
@@ -41,14 +41,24 @@ class Bench:
     asked: Asked
 
 
-def prepare(settings: Settings, asked: Asked, folder: Path, size: int) -> Bench:
-    """Fills a database; its caller is a clinician who takes part in many threads."""
-    corpus = Corpus(size)
+def prepare(
+    settings: Settings,
+    asked: Asked,
+    folder: Path,
+    size: int,
+    *,
+    read: bool = False,
+    longer: int = 0,
+) -> Bench:
+    """Fills a database; its caller is a clinician who takes part in many threads. With `read`, of
+    many more clinicians, who have read most messages; the newest thread of theirs is `longer`."""
+    some = Corpus(size, max(size // PER_CLINICIAN, 10), read=True, longer=longer)
+    corpus = some if read else Corpus(size)
     url = filled(settings.database_url or "", corpus, keep=asked.keep)
     token = mint(
         settings,
         tenant=TENANT,
-        sub=f"usr_{clinician(CALLER)}",
+        sub=f"usr_{clinician(corpus.caller)}",
         roles=["DOCTOR"],
         scope=SCOPE,
         modules=MODULES,
@@ -65,6 +75,8 @@ def served(bench: Bench) -> Iterator[Server]:
         "FHIR_SERVER_DATABASE_URL": bench.settings.database_url or "",
         "FHIR_SERVER_DATA_DIR": str(bench.settings.data_dir),
         "FHIR_SERVER_PORT": "0",
+        # Counted, never reached.
+        "FHIR_SERVER_RATE_LIMIT_SCALE": "1e6",
     }
     with running(["fhir_server", "serve"], env) as server:
         yield server

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from bench.corpus import WORDS, Corpus, patient
+from bench.corpus import WORDS, Corpus, clinician, patient
 from bench.scenario import FHIR, SEQUENCE, V1, http
 
 MOST = 4_000
-CALLER = 0
 FHIR_JSON = "application/fhir+json"
 
 
@@ -26,7 +25,7 @@ class Draw:
 
 def requests(name: str, corpus: Corpus, token: str) -> list[bytes]:
     """Different ones, as many as the corpus gives, at most a few thousand."""
-    draw = Draw(corpus, corpus.threads_of(CALLER), token, Random(name))
+    draw = Draw(corpus, corpus.threads_of(corpus.caller), token, Random(name))
     return [MAKES[name](draw) for _ in range(min(MOST, corpus.size))]
 
 
@@ -39,8 +38,45 @@ def _search(draw: Draw) -> bytes:
     return http("GET", f"{FHIR}?subject={_patient(draw)}&_sort=-sent&_count=25", draw.token)
 
 
+def _include(draw: Draw) -> bytes:
+    """25 messages and their patient."""
+    asked = f"subject={_patient(draw)}&_sort=-sent&_count=25&_include=Communication:subject"
+    return http("GET", f"{FHIR}?{asked}", draw.token)
+
+
+def _include_any(draw: Draw) -> bytes:
+    """25 messages and their threads: the reference may lead to any type, and there may be more."""
+    asked = f"subject={_patient(draw)}&_sort=-sent&_count=25&_include=Communication:part-of"
+    return http("GET", f"{FHIR}?{asked}", draw.token)
+
+
+def _revinclude(draw: Draw) -> bytes:
+    """A thread and its messages: 25 entries."""
+    thread = draw.corpus.id(draw.random.randrange(draw.corpus.threads))
+    return http("GET", f"{FHIR}?_id={thread}&_revinclude=Communication:part-of", draw.token)
+
+
+def _unread(draw: Draw) -> bytes:
+    """The threads in which someone has unread messages."""
+    who = f"Practitioner/{clinician(draw.random.randrange(draw.corpus.clinicians))}"
+    return http("GET", f"{FHIR}?_has:Communication:part-of:unread-by={who}", draw.token)
+
+
+def _unread_threads(draw: Draw) -> bytes:
+    return http("GET", f"{V1}?unreadOnly=true", draw.token)
+
+
 def _threads(draw: Draw) -> bytes:
     return http("GET", V1, draw.token)
+
+
+def _inbox(draw: Draw) -> bytes:
+    """As many as the caller has in the smallest store."""
+    return http("GET", f"{V1}?limit=10", draw.token)
+
+
+def _inbox_unread(draw: Draw) -> bytes:
+    return http("GET", f"{V1}?limit=5&unreadOnly=true", draw.token)
 
 
 def _create(draw: Draw) -> bytes:
@@ -77,7 +113,14 @@ def _patient(draw: Draw) -> str:
 MAKES: Mapping[str, Callable[[Draw], bytes]] = {
     "read": _read,
     "search": _search,
+    "include": _include,
+    "include-any": _include_any,
+    "revinclude": _revinclude,
+    "unread": _unread,
+    "unread-threads": _unread_threads,
     "threads": _threads,
+    "inbox": _inbox,
+    "inbox-unread": _inbox_unread,
     "create": _create,
     "message": _message,
     "send": _send,

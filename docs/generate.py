@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import sys
 from collections import defaultdict
@@ -20,9 +21,11 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from fhir_server import __version__
 from fhir_server.cli import parser
 from fhir_server.declarations import read_declarations
 from fhir_server.http.fhir.declared import owners, system_interactions
+from fhir_server.mapping.asyncapi import asyncapi
 from fhir_server.problems import V1_CODES
 from fhir_server.settings import Settings
 
@@ -48,7 +51,7 @@ KINDS: Mapping[object, str] = {
 }
 
 V1_MEANING: Mapping[str, str] = {
-    "ATTACHMENT_REJECTED": "The attachment is infected, too large or of a kind not accepted.",
+    "ATTACHMENT_REJECTED": "The attachment is infected, unknown, or not what it was announced as.",
     "CONFLICT": "It clashes with something that exists, or is still in flight.",
     "DEPENDENCY_UNAVAILABLE": "Something the server needs does not answer; try again later.",
     "FORBIDDEN": "You are known, and may not do this.",
@@ -223,6 +226,8 @@ def fhir_page() -> str:
         for name, served in sorted({**definitions.types, **definitions.published}.items())
     ]
     system = ", ".join(f"`{code}`" for code in sorted(system_interactions(definitions)))
+    declared = definitions.capability["rest"][0].get("searchParam", ())
+    everywhere = [(f"`{one['name']}`", one["documentation"]) for one in declared]
     compartments = [
         (owner, ", ".join(sorted(definitions.compartments[owner])))
         for owner in sorted(owners(definitions))
@@ -231,6 +236,8 @@ def fhir_page() -> str:
         f"# Resource types of the FHIR API\n\n{NOTICE}Below `/fhir/R4`. For all types together:"
         f" {system}.\n\n"
         + table(("type", "interactions", "operations", "search parameters"), rows)
+        + "\n## Parameters of every search\n\n"
+        + table(("name", "what it asks"), everywhere)
         + "\n## Compartments\n\n`GET /Patient/x/Communication?…` searches what belongs to that"
         " patient.\n\n" + table(("of a", "types"), compartments)
     )
@@ -245,9 +252,29 @@ PAGES = {
 }
 
 
+def pages() -> dict[str, str]:
+    """The content of every page."""
+    return {name: page() for name, page in PAGES.items()} | events()
+
+
+def events() -> dict[str, str]:
+    """A JSON Schema of each event's data, and the AsyncAPI document of all."""
+    mappings = read_declarations().mappings
+    schemas = {f"{type_}.json": dict(shape.schema) for type_, shape in mappings.events.items()}
+    documents = {**schemas, "asyncapi.json": asyncapi(mappings, __version__)}
+    return {f"events/{name}": as_json(content) for name, content in documents.items()}
+
+
+def as_json(content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
 def stale() -> list[str]:
-    """The pages that are not what the code says."""
-    return [name for name, page in PAGES.items() if written(name) != page()]
+    """The pages that are not what the code says, or that nothing makes any more."""
+    made = pages()
+    there = {f"events/{file.name}" for file in (FOLDER / "events").glob("*.json")}
+    changed = {name for name, page in made.items() if written(name) != page}
+    return sorted(changed | (there - made.keys()))
 
 
 def written(name: str) -> str | None:
@@ -260,8 +287,11 @@ def main(arguments: list[str]) -> int:
         for name in (found := stale()):
             print(f"docs/reference/{name} is out of date: run `make docs`")
         return 1 if found else 0
-    for name, page in PAGES.items():
-        (FOLDER / name).write_text(page())
+    (FOLDER / "events").mkdir(exist_ok=True)
+    for name, page in pages().items():
+        (FOLDER / name).write_text(page)
+    for name in stale():
+        (FOLDER / name).unlink()
     return 0
 
 

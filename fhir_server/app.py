@@ -5,34 +5,48 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fhir_server import __version__
-from fhir_server.communication import OPERATIONS, RULES
+from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, rules
 from fhir_server.declarations import Declarations, read_declarations
 from fhir_server.definitions.model import Definitions
+from fhir_server.files import FileStore, build_files, build_scanner
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.fhir import FhirFace
+from fhir_server.http.fhir.bundles import Limits
 from fhir_server.http.fhir.metadata import statements
 from fhir_server.http.fhir.public import Public
 from fhir_server.http.fhir.published import Published
 from fhir_server.http.fhir.smart import smart_configuration
 from fhir_server.http.licences import Licences
+from fhir_server.http.limits import build_limits
 from fhir_server.http.openapi import openapi_route
 from fhir_server.http.server import Application, build_http
-from fhir_server.http.v1 import v1_faces
+from fhir_server.http.v1 import Contents, v1_faces
 from fhir_server.interactions import Interactions
-from fhir_server.interactions.conditional import Conditional
+from fhir_server.interactions.conditional import Conditions
+from fhir_server.interactions.drafting import Drafting
+from fhir_server.interactions.everything import Gatherer
 from fhir_server.interactions.history import Historian
+from fhir_server.interactions.intents import Intents
 from fhir_server.interactions.pipeline import Pipeline
 from fhir_server.interactions.read import Reader
 from fhir_server.interactions.registry import Registry
 from fhir_server.interactions.search import Searcher
+from fhir_server.interactions.transaction import Transactions
 from fhir_server.interactions.validate import Validate
+from fhir_server.interactions.writes import Writes
 from fhir_server.mapping.loader import Mappings
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
-from fhir_server.terminology import build_terminologies
-from fhir_server.workers.sweep import sweeping
+from fhir_server.terminology import Terminologies, build_terminologies
+from fhir_server.workers.attachments import Attachments
+from fhir_server.workers.broker import Broker
+from fhir_server.workers.consumer import Consumer
+from fhir_server.workers.incoming import Incoming
+from fhir_server.workers.publisher import Publisher, Sender
+from fhir_server.workers.sweep import Keeping, sweeping
 
 FHIR_BASE = "/fhir/R4"
 
@@ -45,6 +59,28 @@ class Core:
     mappings: Mappings
     store: Store
     interactions: Interactions
+    terminologies: Terminologies
+    files: FileStore
+
+    def broker(self, settings: Settings) -> Broker | None:
+        """The NATS that the settings name, if any."""
+        if settings.nats_url is None:
+            return None
+        return Broker(settings.nats_url, settings.nats_stream, self.mappings.service.events.roots())
+
+    def publisher(self, sender: Sender) -> Publisher:
+        """Takes events from the outbox to `sender`."""
+        events = self.mappings.service.events
+        return Publisher(self.store, sender, events, self.mappings.events)
+
+    def incoming(self) -> Incoming:
+        """Takes other services' events in."""
+        return Incoming(self.interactions, self.mappings.consumed)
+
+    def consumer(self, broker: Broker) -> Consumer:
+        """Reads them from the broker."""
+        events, consumed = self.mappings.service.events, self.mappings.consumed
+        return Consumer(broker, self.incoming(), events, consumed)
 
 
 def build_core(settings: Settings) -> Core:
@@ -52,6 +88,9 @@ def build_core(settings: Settings) -> Core:
     declared = read_declarations()
     definitions = declared.definitions
     base = settings.public_url and settings.public_url + FHIR_BASE
+    terminologies = build_terminologies(
+        definitions, settings.terminology_url, settings.terminology_timeout
+    )
     store = build_store(
         settings.database_url or "",
         definitions,
@@ -59,17 +98,34 @@ def build_core(settings: Settings) -> Core:
         pool_timeout=settings.pool_timeout,
         cursor_key=settings.cursor_secret(),
         base=base,
+        terms=terminologies.codes,
     )
-    return Core(definitions, declared.mappings, store, _interactions(declared, store, base))
+    files = build_files(settings.files or settings.data_dir / "files")
+    interactions = _interactions(declared, store, settings, base)
+    return Core(definitions, declared.mappings, store, interactions, terminologies, files)
 
 
-def _interactions(declared: Declarations, store: Store, base: str | None) -> Interactions:
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Core]:
+    """The server without HTTP, connected until the end of the block."""
+    core = build_core(settings)
+    await core.store.sessions.open()
+    try:
+        yield core
+    finally:
+        await core.store.sessions.close()
+
+
+def _interactions(
+    declared: Declarations, store: Store, settings: Settings, base: str | None
+) -> Interactions:
     events = declared.mappings.events
-    registry = Registry(declared.definitions, RULES, OPERATIONS)
+    registry = Registry(
+        declared.definitions, rules(settings.attachments), OPERATIONS, REACTIONS, PLACES
+    )
     pipeline = Pipeline(
         declared.definitions,
-        registry,
-        declared.validator,
+        Drafting(registry, declared.validator, store.access),
         store.sessions,
         store.access,
         store.loader,
@@ -79,13 +135,18 @@ def _interactions(declared: Declarations, store: Store, base: str | None) -> Int
         lambda type_, resource: events[type_].data(resource),
         base,
     )
+    reader = Reader(store.sessions, store.access, store.history)
+    writes = Writes(pipeline, reader, Conditions(store.planner, store.access))
     return Interactions(
         pipeline,
-        Reader(store.sessions, store.access, store.history),
-        Searcher(store.sessions, store.planner),
-        Validate(registry, declared.validator),
-        Conditional(pipeline, store.planner),
+        Intents(pipeline.own, registry.reserved),
+        writes,
+        reader,
+        Searcher(store.sessions, store.planner, store.across),
+        Validate(pipeline),
         Historian(store.sessions, store.timeline),
+        Transactions(writes),
+        Gatherer(store.sessions, reader, store.compartment),
     )
 
 
@@ -93,42 +154,59 @@ def create_app(settings: Settings) -> Application:
     """The HTTP application on a migrated database."""
     core = build_core(settings)
     authenticator = Authenticator(settings)
-    terminologies = build_terminologies(
-        core.definitions, settings.terminology_url, settings.terminology_timeout
-    )
+    terminologies = core.terminologies
+    smart = smart_configuration(settings)
     fhir = FhirFace(
         core.definitions,
         core.interactions,
         authenticator,
         body_limit=settings.body_limit,
+        bundle_limits=Limits(settings.bundle_body_limit, settings.bundle_entries),
         public=Public(
             statements(
                 core.definitions,
                 terminologies.library,
                 __version__,
                 cors=bool(settings.origins),
+                smart=smart is not None,
             ),
-            smart_configuration(settings),
+            smart,
         ),
-        published=Published(terminologies, core.interactions.pipeline.check),
+        published=Published(terminologies, core.interactions.check),
         public_url=settings.public_url,
     )
 
+    limits = build_limits(
+        core.mappings.service.limits, settings.rate_limit_scale, settings.redis_url
+    )
+    scanner = build_scanner(settings.clamd)
+    attachments = Attachments(core.store, core.interactions, core.files, scanner)
     v1 = v1_faces(
         core.mappings,
         core.interactions,
         authenticator,
         Licences(core.store.sessions, core.store.tenants),
+        limits,
+        Contents(core.interactions, core.files, attachments.wake),
         body_limit=settings.body_limit,
     )
+
+    broker = core.broker(settings)
 
     @asynccontextmanager
     async def lifespan(_: Application) -> AsyncIterator[None]:
         await core.store.sessions.open()
-        async with sweeping(core.store):
+        keeping = Keeping(timedelta(days=settings.events_kept), published=broker is not None)
+        async with (
+            sweeping(core.store, keeping),
+            attachments.running(),
+            core.store.doorbell.ringing(),
+            moving_events(core, broker),
+        ):
             yield
         await authenticator.aclose()
         await terminologies.aclose()
+        await limits.aclose()
         await core.store.sessions.close()
 
     return build_http(
@@ -139,3 +217,16 @@ def create_app(settings: Settings) -> Application:
         ready=core.store.sessions.ready,
         origins=settings.origins,
     )
+
+
+@asynccontextmanager
+async def moving_events(core: Core, broker: Broker | None) -> AsyncIterator[None]:
+    """Publishes and consumes events until the end of the block, where there is a broker."""
+    if broker is None:
+        yield
+        return
+    try:
+        async with core.publisher(broker).running(), core.consumer(broker).running():
+            yield
+    finally:
+        await broker.close()

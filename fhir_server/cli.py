@@ -89,6 +89,12 @@ def _event_commands(events: argparse.ArgumentParser) -> None:
     added = _add(commands, "tail", tail, words)
     added.add_argument("--tenant", required=True)
     added.add_argument("--no-follow", action="store_true", help="stop after the last one so far")
+    _add(commands, "publish", publish, "take one event in, a CloudEvent in JSON on standard input")
+    words = "print the events that were given up, and why"
+    _add(commands, "dead", dead, words).add_argument("--tenant", help="one tenant; without it, all")
+    added = _add(commands, "replay", replay, "publish dead letters again")
+    added.add_argument("--tenant", required=True)
+    added.add_argument("--id", help="one event; without it, all of the tenant's")
 
 
 def serve(settings: Settings, asked: argparse.Namespace) -> None:
@@ -186,6 +192,41 @@ def tail(settings: Settings, asked: argparse.Namespace) -> None:
 
     with connected(settings) as ready:
         asyncio.run(print_all(ready))
+
+
+def publish(settings: Settings, _: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.events import publish
+
+    with connected(settings) as ready:
+        print(asyncio.run(publish(ready, sys.stdin.buffer.read())))
+
+
+def dead(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.events import dead
+
+    async def print_all(ready: Settings) -> None:
+        async for line in dead(ready, asked.tenant):
+            print(line)
+
+    with connected(settings) as ready:
+        asyncio.run(print_all(ready))
+
+
+def replay(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.events import replay
+
+    with connected(settings) as ready:
+        number = asyncio.run(replay(ready, asked.tenant, asked.id))
+        print(f"{number} events wait to be published again.")
 
 
 def _failed(words: str) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fhir_server.declared import declared_root
-from fhir_server.definitions.facts import load_facts
-from fhir_server.definitions.loader import load_definitions
+from fhir_server.declarations import read_declarations
 from fhir_server.settings import Settings
 from fhir_server.store.migrations import migrate
 
@@ -28,5 +26,5 @@ def connected(settings: Settings) -> Iterator[Settings]:
 def migrated(settings: Settings) -> Iterator[Settings]:
     """As `connected`, with every table, column and index that the declarations ask for."""
     with connected(settings) as ready:
-        migrate(ready.database_url or "", load_definitions(declared_root(), load_facts()))
+        migrate(ready.database_url or "", read_declarations().definitions)
         yield ready

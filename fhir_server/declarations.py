@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from fhir_server.communication import RULES
+from fhir_server.communication import rules
 from fhir_server.declared import declared_root
 from fhir_server.definitions.facts import Facts, load_facts
 from fhir_server.definitions.loader import DeclarationError, load_definitions
@@ -27,8 +28,14 @@ class Declarations:
 
 
 def read_declarations(root: Path | None = None) -> Declarations:
-    """Raises DeclarationError, which names file, key and the nearest right name."""
-    root, facts = root or declared_root(), load_facts()
+    """Read once in a process, however often they are asked for. Raises DeclarationError, which
+    names file, key and the nearest right name."""
+    return _read(root or declared_root())
+
+
+@lru_cache(maxsize=1)
+def _read(root: Path) -> Declarations:
+    facts = load_facts()
     definitions = load_definitions(root, facts)
     validator = _validator(facts, definitions)
     mappings = load_mappings(root / "mappings", definitions, facts.structures)
@@ -48,13 +55,11 @@ def _validator(facts: Facts, definitions: Definitions) -> Validator:
 
 
 def _policy(definitions: Definitions) -> Iterator[str]:
-    try:
-        Access(definitions, build_tables(definitions.types))
-    except ValueError as error:
-        yield f"capability/access-policy.yaml: {error}"
+    for mistake in Access(definitions, build_tables(definitions.types)).mistakes():
+        yield f"capability/access-policy.yaml: {mistake}"
 
 
 def _untold(mappings: Mappings) -> Iterator[str]:
-    announced = {type_ for rule in RULES for type_ in rule.announces}
+    announced = {type_ for rule in rules() for type_ in rule.announces}
     for type_ in sorted(announced - set(mappings.events)):
         yield f"mappings/: events: no file says what {type_} tells"

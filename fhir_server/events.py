@@ -1,35 +1,28 @@
-"""`fhir-server events tail`: what happened in a tenant, as CloudEvents, one JSON a line.
-
-https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
-"""
+"""`fhir-server events`: what happened in a tenant, as CloudEvents, one JSON a line."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 
-from fhir_server.app import build_core
+from fhir_server.app import opened
 from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
 from fhir_server.settings import Settings
-from fhir_server.store.write import OutboxEvent
+from fhir_server.workers.cloud_event import cloud_event
+from fhir_server.workers.tenants import tenants
 
-SOURCE = "urn:fhir-server"
 PAUSE = 0.2
 
 
 async def tail(settings: Settings, tenant: str, *, follow: bool) -> AsyncIterator[str]:
-    """Every event of the tenant so far, oldest first; with `follow`, then each new one."""
-    core = build_core(settings)
-    ctx = Context(tenant, "fhir-server-events", face="job")
-    await core.store.sessions.open()
-    try:
+    """Every event of the tenant that is kept, oldest first; with `follow`, then each new one."""
+    async with opened(settings) as core:
         seen = 0
         while True:
-            async with core.store.sessions.session(ctx) as session:
+            async with core.store.sessions.session(_caller(tenant)) as session:
                 page = await core.store.outbox.after(session, seen)
             for seq, event in page:
                 seen = seq
@@ -37,20 +30,35 @@ async def tail(settings: Settings, tenant: str, *, follow: bool) -> AsyncIterato
             if not page and not follow:
                 return
             await asyncio.sleep(0 if page else PAUSE)
-    finally:
-        await core.store.sessions.close()
 
 
-def cloud_event(tenant: str, event: OutboxEvent) -> dict[str, Any]:
-    """The event as CloudEvents 1.0; `tenantid` is an extension attribute."""
-    return {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": SOURCE,
-        "type": event.type,
-        "subject": event.subject,
-        "time": now_text(event.time),
-        "tenantid": tenant,
-        "datacontenttype": "application/json",
-        "data": event.data,
-    }
+async def dead(settings: Settings, tenant: str | None) -> AsyncIterator[str]:
+    """The dead letters, oldest first, with `dead`, `failure` and `tries`."""
+    async with opened(settings) as core:
+        for name in [tenant] if tenant else await tenants(core.store):
+            async with core.store.sessions.session(_caller(name)) as session:
+                letters = await core.store.outbox.dead(session)
+            for letter in letters:
+                why = {"dead": now_text(letter.dead), "failure": letter.failure}
+                told = {**cloud_event(name, letter.event), **why, "tries": letter.tries}
+                yield orjson.dumps(told).decode()
+
+
+async def publish(settings: Settings, body: bytes) -> str:
+    """Takes an event in as from the bus; says what it did. UnusableError or Problem otherwise."""
+    async with opened(settings) as core, core.store.doorbell.ringing():
+        outcome = await core.incoming().take(body)
+        return f"{outcome.effect}: {outcome.reference}" if outcome.reference else outcome.effect
+
+
+async def replay(settings: Settings, tenant: str, id: str | None) -> int:
+    """Lets dead letters wait again, all of the tenant's or that one; how many they were."""
+    async with opened(settings) as core, core.store.doorbell.ringing():
+        async with core.store.sessions.session(_caller(tenant)) as session:
+            number = await core.store.outbox.replay(session, id)
+            session.announce()
+        return number
+
+
+def _caller(tenant: str) -> Context:
+    return Context(tenant, "fhir-server-events", face="job")

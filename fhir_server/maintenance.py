@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TextIO
 
-from fhir_server.app import Core, build_core
+from fhir_server.app import Core, opened
 from fhir_server.definitions.loader import did_you_mean
 from fhir_server.settings import Settings
 from fhir_server.workers import reindex as work
@@ -25,7 +24,7 @@ class UnfinishedError(Exception):
 
 async def reindex(settings: Settings, resource_type: str | None, tenant: str | None) -> int:
     """Renews what other declarations indexed; how many rows that were."""
-    async with _opened(settings) as core:
+    async with opened(settings) as core:
         types = _types(core, resource_type)
         names = [tenant] if tenant else await tenants(core.store)
         return await _watched(work.reindex(core.store, names, types), Display(sys.stdout))
@@ -33,18 +32,8 @@ async def reindex(settings: Settings, resource_type: str | None, tenant: str | N
 
 async def sweep(settings: Settings, tenant: str | None) -> int:
     """Removes the expired idempotent answers; how many they were."""
-    async with _opened(settings) as core:
+    async with opened(settings) as core:
         return await sweep_all(core.store, [tenant] if tenant else None)
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Core]:
-    core = build_core(settings)
-    await core.store.sessions.open()
-    try:
-        yield core
-    finally:
-        await core.store.sessions.close()
 
 
 def _types(core: Core, wanted: str | None) -> list[str]:

@@ -28,6 +28,10 @@ V1_CODES: Mapping[int, str] = {
     429: "RATE_LIMITED",
     503: "DEPENDENCY_UNAVAILABLE",
 }
+# Those that a problem names itself.
+NAMED_V1_CODES = ("ATTACHMENT_REJECTED", "INVALID_STATE_TRANSITION", "MODULE_NOT_LICENSED")
+INTERNAL_ERROR = "INTERNAL_ERROR"
+ALL_V1_CODES = frozenset({*V1_CODES.values(), *NAMED_V1_CODES, INTERNAL_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Problem(Exception):
         self.status = status
         self.diagnostics = diagnostics
         self.issues = tuple(issues) or (Issue("error", code, diagnostics, expression),)
-        self.v1_code = v1_code or V1_CODES.get(status, "INTERNAL_ERROR")
+        self.v1_code = v1_code or V1_CODES.get(status, INTERNAL_ERROR)
         self.headers = dict(headers or {})
 
 

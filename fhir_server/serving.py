@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -55,6 +56,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
+        # The definitions stay: a collection need not look through them again and again.
+        gc.collect()
+        gc.freeze()
         address = f"http://{self.config.host}:{self._port()}"
         if self._demo:
             from fhir_server.demo import greeting

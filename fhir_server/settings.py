@@ -6,6 +6,7 @@ Every setting is described in docs/settings.md, which is generated from this fil
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fhir_server.communication import Limits
+from fhir_server.files.kinds import KINDS
 from fhir_server.http.auth.settings import AuthSettings, Environment
 from fhir_server.http.cors import read_origins
 
@@ -42,7 +45,7 @@ class Settings(AuthSettings, BaseSettings):
     public_url: str | None = Field(
         default=None,
         description="The server's address as clients write it, such as `https://fhir.example.org`;"
-        " without it, links take the address of the request",
+        " required in production; without it, links take the address of the request",
     )
     database_url: str | None = Field(
         default=None,
@@ -61,6 +64,17 @@ class Settings(AuthSettings, BaseSettings):
     body_limit: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; more is 413"
     )
+    bundle_body_limit: int = Field(
+        default=32 * 1024 * 1024,
+        ge=1024,
+        description="Largest batch or transaction, in bytes; more is 413",
+    )
+    bundle_entries: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="Most entries of a batch or transaction; more is 413",
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins of web pages that may call this server from a browser, such as"
@@ -72,6 +86,19 @@ class Settings(AuthSettings, BaseSettings):
         " production, otherwise generated in the data folder",
     )
 
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        pattern=r"^(rediss?|unix)://\S+$",
+        description="A Redis, such as `redis://host:6379/0`, in which all processes count requests"
+        " together for the rate limits; without it, each process counts its own",
+    )
+    rate_limit_scale: float = Field(
+        default=1.0,
+        ge=0,
+        le=1e6,
+        description="Multiplies every rate limit of `mappings/_service.yaml`; 0 switches them off",
+    )
     terminology_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/?#]+[^\s?#]*$",
@@ -82,10 +109,49 @@ class Settings(AuthSettings, BaseSettings):
         default=5.0, gt=0, le=60, description="Seconds to wait for the terminology server; then 503"
     )
 
+    files: str | None = Field(
+        default=None,
+        description="Where attachments lie: a folder, or `s3://bucket/prefix`; without it, the"
+        " folder `files` in the data folder",
+    )
+    clamd: str | None = Field(
+        default=None,
+        pattern=r"^(/.+|.+:\d{1,5})$",
+        description="ClamAV's daemon that scans attachments: `host:port`, or the path of its Unix"
+        " socket; without it, they stay in quarantine",
+    )
+    attachment_limit: int = Field(
+        default=25 * 1024 * 1024, ge=1, lt=2**31, description="Largest attachment, in bytes"
+    )
+    attachment_types: str | None = Field(
+        default=None,
+        description="Media types that may be uploaded, separated by commas, out of those of"
+        " docs/attachments.md; without it, all of them",
+    )
+
+    nats_url: str | None = Field(
+        default=None,
+        repr=False,
+        pattern=r"^(nats|tls|wss?)://\S+$",
+        description="A NATS with JetStream, such as `nats://user:secret@host:4222` or several"
+        " separated by commas, to which events are published; without it they stay in the outbox",
+    )
+    nats_stream: str = Field(
+        default="DIGITAL_COMMUNICATION",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name of the stream that is made for the events where none takes them yet",
+    )
+    events_kept: float = Field(
+        default=7.0, gt=0, le=3650, description="Days for which events stay in the outbox"
+    )
+
     @model_validator(mode="after")
-    def _secrets_are_given(self) -> Self:
-        if self.environment == "production" and self.cursor_key is None:
-            raise ValueError("production needs FHIR_SERVER_CURSOR_KEY")
+    def _production_is_told(self) -> Self:
+        """A link that repeats whatever Host a request names would lead where its sender likes."""
+        needed = {"CURSOR_KEY": self.cursor_key, "PUBLIC_URL": self.public_url}
+        missing = [f"FHIR_SERVER_{name}" for name, value in needed.items() if not value]
+        if self.environment == "production" and missing:
+            raise ValueError(f"production needs {' and '.join(missing)}")
         return self
 
     @field_validator("cors_origins")
@@ -93,6 +159,27 @@ class Settings(AuthSettings, BaseSettings):
     def _origins_are_origins(cls, text: str | None) -> str | None:
         read_origins(text)
         return text
+
+    @field_validator("files")
+    @classmethod
+    def _bucket_is_named(cls, text: str | None) -> str | None:
+        if text is not None and (not text.strip() or re.match(r"s3:(?!//[^/\s]+)", text)):
+            raise ValueError("is a folder, or s3://bucket/prefix")
+        return text
+
+    @field_validator("attachment_types")
+    @classmethod
+    def _types_are_known(cls, text: str | None) -> str | None:
+        unknown = sorted(_names(text) - KINDS.keys())
+        if unknown:
+            raise ValueError(f"cannot tell files of type {unknown[0]} from others")
+        return text
+
+    @property
+    def attachments(self) -> Limits:
+        """What may be uploaded."""
+        types = _names(self.attachment_types) or frozenset(KINDS)
+        return Limits(self.attachment_limit, types)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -104,6 +191,11 @@ class Settings(AuthSettings, BaseSettings):
         if self.cursor_key is not None:
             return self.cursor_key.get_secret_value().encode()
         return local_secret(self.data_dir / "cursor.key")
+
+
+def _names(text: str | None) -> frozenset[str]:
+    """`a/b, c/d` → both."""
+    return frozenset(filter(None, (name.strip() for name in (text or "").split(","))))
 
 
 def local_secret(path: Path) -> bytes:

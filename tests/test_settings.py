@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from fhir_server.communication import Limits
 from fhir_server.settings import Settings
 
 PRODUCTION = {
@@ -12,6 +13,7 @@ PRODUCTION = {
     "FHIR_SERVER_OIDC_ISSUER": "https://id.example.org/realms/hospital",
     "FHIR_SERVER_OIDC_AUDIENCE": "fhir-server",
     "FHIR_SERVER_CURSOR_KEY": "secret",
+    "FHIR_SERVER_PUBLIC_URL": "https://fhir.example.org",
 }
 
 
@@ -28,6 +30,38 @@ def test_a_terminology_server_has_an_address(clean: pytest.MonkeyPatch, url: str
     clean.setenv("FHIR_SERVER_TERMINOLOGY_URL", url)
     with pytest.raises(ValidationError):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLAMD", "clamav"),
+        ("CLAMD", "clamd.sock"),
+        ("CLAMD", "host:port"),
+        ("CLAMD", ""),
+        ("FILES", ""),
+        ("FILES", "s3://"),
+        ("FILES", "s3:bucket"),
+        ("FILES", "s3:///prefix"),
+        ("ATTACHMENT_LIMIT", "0"),
+        ("ATTACHMENT_LIMIT", str(2**31)),
+        ("ATTACHMENT_TYPES", "image/png,text/html"),
+    ],
+)
+def test_what_attachments_cannot_be(clean: pytest.MonkeyPatch, name: str, value: str) -> None:
+    clean.setenv(f"FHIR_SERVER_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_what_attachments_may_be(clean: pytest.MonkeyPatch) -> None:
+    assert Settings().attachments == Limits()
+    clean.setenv("FHIR_SERVER_ATTACHMENT_TYPES", "image/png, application/pdf")
+    clean.setenv("FHIR_SERVER_ATTACHMENT_LIMIT", "1000")
+    assert Settings().attachments == Limits(1000, frozenset({"image/png", "application/pdf"}))
+    for address in ("clamav:3310", "[::1]:3310", "/run/clamav/clamd.ctl"):
+        clean.setenv("FHIR_SERVER_CLAMD", address)
+        assert Settings().clamd == address
 
 
 @pytest.mark.usefixtures("clean")
@@ -56,11 +90,11 @@ def test_production_is_possible(clean: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", [n for n in PRODUCTION if n != "FHIR_SERVER_ENVIRONMENT"])
-def test_production_takes_no_defaults_for_secrets(clean: pytest.MonkeyPatch, missing: str) -> None:
+def test_production_takes_no_defaults(clean: pytest.MonkeyPatch, missing: str) -> None:
     for name, value in PRODUCTION.items():
         clean.setenv(name, value)
     clean.delenv(missing)
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match=missing.removeprefix("FHIR_SERVER_")):
         Settings()
 
 

@@ -1,18 +1,40 @@
 """The domain: what threads, messages and receipts mean beyond their shape.
 
-Rules are attached to profiles, so that both faces meet them; see `RULES` and `OPERATIONS`.
+Rules are attached to profiles, so that both faces meet them; see `rules`, `OPERATIONS`, `REACTIONS`
+and `PLACES`.
 """
 
+from collections.abc import Mapping
+
+from fhir_server.communication.attachment import AttachmentRule, Limits
+from fhir_server.communication.configuration import KINDS, ConfigurationRule
+from fhir_server.communication.escalation import ESCALATED, EscalationRule, notify_on_call
+from fhir_server.communication.intent import IntentRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
 from fhir_server.communication.record import RecordRule
 from fhir_server.communication.thread import ThreadRule
-from fhir_server.interactions.model import Rule
+from fhir_server.interactions.model import Reaction, Rule
 
-RULES: tuple[Rule, ...] = (
-    ThreadRule(),
-    MessageRule(),
-    RecordRule("Communication", signature="sender"),
-    RecordRule("CommunicationRequest", signature="requester"),
-)
+__all__ = ["OPERATIONS", "PLACES", "REACTIONS", "Limits", "rules"]
+
 OPERATIONS = (MarkRead(),)
+# What an event causes in its own transaction.
+REACTIONS: Mapping[str, Reaction] = {ESCALATED: notify_on_call}
+
+# Profiles of which a tenant has one resource, and its id.
+PLACES: Mapping[str, str] = {f"config-{kind}": kind for kind in KINDS}
+
+
+def rules(attachments: Limits | None = None) -> tuple[Rule, ...]:
+    """Every rule; `attachments` says what may be uploaded."""
+    return (
+        ThreadRule(),
+        MessageRule(),
+        AttachmentRule(attachments or Limits()),
+        RecordRule("Communication", signature="sender"),
+        RecordRule("CommunicationRequest", signature="requester"),
+        EscalationRule(),
+        IntentRule(),
+        *map(ConfigurationRule, KINDS),
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhir_server.communication.parties import changed, local, parties, signed
-from fhir_server.communication.thread import ARCHIVED, archived
+from fhir_server.communication import attached
+from fhir_server.communication.parties import changed, local, name_people, parties, signed
+from fhir_server.communication.thread import ARCHIVED, archived, is_thread
 from fhir_server.context import Context
 from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import now_text
@@ -28,17 +29,19 @@ class MessageRule:
     announces = (SENT, READ)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
-        """The thread, which must stay open until the message is in."""
+        """The thread, which must stay open until the message is in, and what is sent with it."""
         thread = thread_of(draft.resource)
         if draft.kind == "create" and thread:
             yield Read(thread, guard=True)
+        if draft.kind != "delete" and draft.operation is None:
+            yield from attached.reads(draft.resource)
 
     def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         """Sender, time, recipients, patient and encounter, from caller and thread."""
         if draft.kind == "create":
             self._send(ctx, draft.resource, snapshot)
-        elif not ctx.is_system and draft.operation is None:
-            self._change(ctx, draft)
+        elif draft.operation is None:
+            self._change(ctx, draft, snapshot)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """sent, or read by the caller."""
@@ -50,22 +53,30 @@ class MessageRule:
     def _send(self, ctx: Context, message: Resource, snapshot: Snapshot) -> None:
         thread = _open_thread(message, snapshot)
         members = parties(thread.resource)
+        name_people(message)
         message["sender"] = sender = signed(ctx, message)
         if sender.get("reference") not in members:
             raise forbidden("only a participant may write in a thread")
         if not ctx.is_system and _claims_receipt(message):
             raise forbidden("receipts come from those who read, by $mark-read")
+        attached.check(message, Ref(thread.stored.type, thread.stored.id), snapshot)
         message.setdefault("sent", now_text(ctx.now))
         message.setdefault("priority", "routine")
-        others = (r for r in thread.resource["recipient"])
-        message["recipient"] = [r for r in others if r.get("reference") != sender["reference"]]
+        others = thread.resource["recipient"]
+        own = local(sender)
+        message["recipient"] = [r for r in others if local(r) != own]
+        name_people(message)
         if not message["recipient"]:
             del message["recipient"]
         for name in INHERITED:
-            _inherit(message, name, thread.resource)
+            inherit(message, name, thread.resource)
 
-    def _change(self, ctx: Context, draft: Draft) -> None:
+    def _change(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         before = draft.base.resource if draft.base else {}
+        if ctx.is_system:
+            name_people(draft.resource)
+            _check_payload(before, draft, snapshot)
+            return
         if draft.kind == "delete":
             raise forbidden("a message is entered in error, not deleted")
         if before.get("sender", {}).get("reference") != ctx.user:
@@ -79,6 +90,13 @@ class MessageRule:
 def thread_of(message: Resource) -> Ref | None:
     """The thread it is part of."""
     return next(iter(filter(None, map(local, message.get("partOf", ())))), None)
+
+
+def _check_payload(before: Resource, draft: Draft, snapshot: Snapshot) -> None:
+    """Content that a trusted backend changes is held to what a new message's is."""
+    thread = thread_of(draft.resource)
+    if thread and draft.kind == "update" and "payload" in changed(before, draft.resource):
+        attached.check(draft.resource, thread, snapshot)
 
 
 def _claims_receipt(message: Resource) -> bool:
@@ -96,18 +114,20 @@ def _open_thread(message: Resource, snapshot: Snapshot) -> Seen:
             "partOf must be a thread of this server",
             expression="Communication.partOf[0]",
         )
-    if "partOf" in thread.resource or "recipient" not in thread.resource:
-        raise Problem(422, "business-rule", "partOf must be a thread, not a message")
+    if not is_thread(thread.resource):
+        place = "Communication.partOf[0]"
+        raise Problem(422, "business-rule", "partOf must be a thread", expression=place)
     if thread.resource.get("status") == ARCHIVED:
         raise archived()
     return thread
 
 
-def _inherit(message: Resource, name: str, thread: Resource) -> None:
+def inherit(message: Resource, name: str, thread: Resource) -> None:
+    """Takes the element over from the thread; 409 where it has another one."""
     theirs, ours = thread.get(name), message.get(name)
     if ours and theirs and ours.get("reference") != theirs.get("reference"):
-        raise conflict(f"{name} of a message is that of its thread")
+        raise conflict(f"{name} is that of the thread")
     if ours and not theirs:
-        raise conflict(f"the thread has no {name}, so its messages have none")
+        raise conflict(f"the thread has no {name}")
     if theirs:
         message[name] = theirs

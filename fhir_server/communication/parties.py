@@ -8,9 +8,10 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.fhir.reference import parse
 from fhir_server.interactions.model import Read, Ref, Resource, Snapshot
-from fhir_server.problems import forbidden, invalid
+from fhir_server.problems import Problem, forbidden, invalid
 
 Reference = Mapping[str, Any]
+PEOPLE = ("Practitioner", "Patient", "RelatedPerson")
 
 
 def local(reference: Reference | None) -> Ref | None:
@@ -24,8 +25,26 @@ def local(reference: Reference | None) -> Ref | None:
 
 def parties(resource: Resource) -> set[str]:
     """`Type/id` of the sender and of every recipient."""
-    found = [local(resource.get("sender")), *map(local, resource.get("recipient", ()))]
-    return {f"{ref.type}/{ref.id}" for ref in found if ref}
+    return named([resource.get("sender"), *resource.get("recipient", ())])
+
+
+def named(references: Iterable[Reference | None]) -> set[str]:
+    """`Type/id` of each."""
+    return {f"{ref.type}/{ref.id}" for ref in map(local, references) if ref}
+
+
+def name_people(resource: Resource) -> None:
+    """Sender and recipients by `Type/id`: a person is no version of himself, and search, receipts
+    and access policy are to mean the same one."""
+    if "sender" in resource:
+        resource["sender"] = _unversioned(resource["sender"])
+    if "recipient" in resource:
+        resource["recipient"] = [_unversioned(one) for one in resource["recipient"]]
+
+
+def _unversioned(reference: Reference) -> Reference:
+    ref = local(reference)
+    return {**reference, "reference": f"{ref.type}/{ref.id}"} if ref else reference
 
 
 def reads(references: Iterable[Reference | None]) -> Iterable[Read]:
@@ -39,6 +58,21 @@ def check_known(references: Iterable[Reference | None], snapshot: Snapshot) -> N
         ref = local(reference)
         if ref and ref not in snapshot:
             raise forbidden("a participant does not belong to your organisation")
+
+
+def check_people(
+    ctx: Context, before: Iterable[Reference], after: Iterable[Reference], place: str
+) -> None:
+    """422 for a new one who is nobody that could read or answer: a team or a role is several
+    people, and whoever is only described, or lives on another server, is not reached."""
+    there = list(before)
+    for n, one in enumerate(after):
+        ref = local(one)
+        person = ref and (ref.type in PEOPLE or f"{ref.type}/{ref.id}" == ctx.user)
+        if not person and one not in there:
+            kinds = ", ".join(PEOPLE)
+            why = f"a participant is a {kinds} of this server; name the members of a team"
+            raise Problem(422, "business-rule", why, expression=f"{place}[{n}]")
 
 
 def check_chart(about: Reference | None, snapshot: Snapshot) -> None:

@@ -8,6 +8,9 @@ from fhir_server.communication.parties import (
     changed,
     check_chart,
     check_known,
+    check_people,
+    name_people,
+    named,
     parties,
     reads,
     signed,
@@ -19,9 +22,11 @@ from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapsho
 from fhir_server.problems import conflict, forbidden
 
 PROFILE = f"{CANONICAL}/StructureDefinition/comm-thread"
+PLACE = "Communication.recipient"
 ARCHIVED = "completed"
 CREATED = "communication.thread.created"
 CLOSED = "communication.thread.archived"
+JOINED_OR_LEFT = "communication.thread.participants.changed"
 # What may change while a thread is open: who takes part, how it is called, whether it is open.
 MUTABLE = frozenset({"status", "statusReason", "topic", "recipient", "meta", "text", "identifier"})
 
@@ -30,7 +35,7 @@ class ThreadRule:
     """The profile comm-thread."""
 
     profile = "comm-thread"
-    announces = (CREATED, CLOSED)
+    announces = (CREATED, CLOSED, JOINED_OR_LEFT)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """Participants, patient and encounter of a new thread."""
@@ -42,18 +47,24 @@ class ThreadRule:
             yield from reads(draft.resource.get("recipient", ()))
 
     def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
-        """The creator takes part; participants are known; the chart is open to the creator."""
+        """The creator takes part; participants are known people; the chart is open to him."""
+        name_people(draft.resource)
+        before = draft.base.resource if draft.base else {}
+        check_people(ctx, before.get("recipient", ()), draft.resource.get("recipient", ()), PLACE)
         if draft.kind == "create":
             self._open(ctx, draft.resource, snapshot)
         else:
             self._change(ctx, draft, snapshot)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
-        """created, and archived when the last state was another."""
+        """created, archived when the last state was another, and who takes part when others do."""
         if draft.kind == "create":
             yield Event(CREATED, draft)
-        elif draft.kind == "update" and _archives(draft):
-            yield Event(CLOSED, draft)
+        elif draft.kind == "update" and draft.base:
+            if parties(draft.resource) != parties(draft.base.resource):
+                yield Event(JOINED_OR_LEFT, draft)
+            if _archives(draft):
+                yield Event(CLOSED, draft)
 
     def _open(self, ctx: Context, thread: Resource, snapshot: Snapshot) -> None:
         thread["sender"] = signed(ctx, thread)
@@ -66,7 +77,8 @@ class ThreadRule:
     def _change(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         if ctx.is_system or draft.base is None:
             return
-        before = draft.base.resource
+        before = {**draft.base.resource}
+        name_people(before)
         if not is_thread(before):
             raise conflict("only what is opened as a thread is one")
         if draft.kind == "delete":
@@ -78,7 +90,18 @@ class ThreadRule:
         fixed = changed(before, draft.resource) - MUTABLE
         if fixed:
             raise conflict(f"{min(fixed)} of a thread cannot change")
+        _check_leaving(ctx, before, draft.resource)
         check_known(draft.resource.get("recipient", ()), snapshot)
+
+
+def _check_leaving(ctx: Context, before: Resource, after: Resource) -> None:
+    """Everyone may leave but the creator, who alone may remove others."""
+    creator = named([before.get("sender")])
+    left = named(before.get("recipient", ())) - named(after.get("recipient", ()))
+    if left & creator:
+        raise conflict("who opened a thread stays in it; archive it instead")
+    if left - {ctx.user} and ctx.user not in creator:
+        raise forbidden("only who opened the thread may remove others")
 
 
 def is_thread(resource: Resource) -> bool:

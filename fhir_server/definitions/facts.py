@@ -17,8 +17,9 @@ FOLDER = Path(__file__).parent / "r4"
 SERVED_TYPES = (
     "Appointment", "AuditEvent", "Basic", "Binary", "Bundle", "CapabilityStatement", "CareTeam",
     "Communication", "CommunicationRequest", "Device", "DocumentReference", "Encounter", "Group",
-    "HealthcareService", "Location", "OperationOutcome", "Organization", "Parameters", "Patient",
-    "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Task",
+    "HealthcareService", "List", "Location", "OperationOutcome", "Organization", "Parameters",
+    "Patient", "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription",
+    "Task",
 )  # fmt: skip
 # Answered from the declared folders: the same for every tenant, and never written.
 PUBLISHED_TYPES = (
@@ -38,9 +39,10 @@ def _table(name: str) -> Any:
 class Structures(Mapping[str, Json]):
     """R4 type → `kind`, `base` and `elements` by path; a type's file is read when it is asked for.
 
-    An element tells `type` (codes), `min` (0), `max` ("1"), `target` types of references,
-    `binding` (a required value set), `constraint`s (key, expression, human), and `content`, the
-    path whose definition it shares. What the base type says is not repeated.
+    An element tells `type` (codes), `min` (0), `max` ("1"), `summary` (whether one has it),
+    `target` types of references, `binding` (a required value set), `constraint`s (key, expression,
+    human), and `content`, the path whose definition it shares. What the base type says is not
+    repeated.
     """
 
     def __init__(self) -> None:

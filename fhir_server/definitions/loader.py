@@ -6,8 +6,8 @@ key and the nearest name that does exist.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,6 @@ from typing import Any, cast
 import orjson
 import yaml
 
-from fhir_server.definitions.cardinality import is_single
 from fhir_server.definitions.facts import PUBLISHED_TYPES, Facts
 from fhir_server.definitions.model import (
     AccessRule,
@@ -24,15 +23,15 @@ from fhir_server.definitions.model import (
     HotIndex,
     Profile,
     SearchParameter,
-    SearchType,
     ServedType,
 )
+from fhir_server.definitions.parameters import ComponentError, components, parameter
 from fhir_server.fhir.ids import is_id
 
 CANONICAL = "https://fhir.ghasi.af"
 APPLIES_WHEN = f"{CANONICAL}/StructureDefinition/applies-when"
 SEARCH_INDEX = f"{CANONICAL}/StructureDefinition/search-index"
-_NARROWED = re.compile(r"^(?P<path>.+)\.where\(resolve\(\) is (?P<type>\w+)\)$")
+CARE_DATE = f"{CANONICAL}/StructureDefinition/care-date"
 
 Resource = dict[str, Any]
 
@@ -157,6 +156,7 @@ class _Loader:
             operations={o["name"]: o["definition"] for o in declared.get("operation", ())},
             includes=tuple(declared.get("searchInclude", ())),
             revincludes=tuple(declared.get("searchRevInclude", ())),
+            care_date=self._care_date(declared, search),
         )
 
     def _search(self, declared: Resource) -> dict[str, SearchParameter]:
@@ -167,7 +167,28 @@ class _Loader:
             if code not in known:
                 self._error(f"{name}.searchParam", f"no {code}{did_you_mean(code, known)}")
         facts = {code: known[code] for code in enabled if code in known}
-        return {code: _parameter(fact, facts, self._facts) for code, fact in facts.items()}
+        every = {fact["url"]: fact for fact in known.values()}
+        return {code: self._parameter(name, f, facts, every) for code, f in facts.items()}
+
+    def _parameter(
+        self,
+        name: str,
+        fact: Resource,
+        enabled: Mapping[str, Resource],
+        every: Mapping[str, Resource],
+    ) -> SearchParameter:
+        found = parameter(fact, enabled.values(), self._facts)
+        if found.type != "composite":
+            return found
+        try:
+            parts = components(fact, every, self._facts)
+        except ComponentError as error:
+            why = f"no {error.definition}{did_you_mean(error.definition, every)}"
+            self._error(f"{name}.{found.code}.component", why)
+            return found
+        if len(parts) < 2:
+            self._error(f"{name}.{found.code}.component", "a composite has two or more")
+        return replace(found, components=parts)
 
     def _custom(self, resource_type: str) -> dict[str, Resource]:
         return {
@@ -191,6 +212,15 @@ class _Loader:
             else:
                 yield index
 
+    def _care_date(self, declared: Resource, search: Mapping[str, SearchParameter]) -> str:
+        code = extension(declared, CARE_DATE) or ""
+        dates = [known.code for known in search.values() if known.type == "date"]
+        if code and code not in dates:
+            self._error(
+                f"{declared['type']}.{CARE_DATE}", f"no date {code}{did_you_mean(code, dates)}"
+            )
+        return code
+
     def _access(self, types: Mapping[str, ServedType]) -> dict[str, dict[str, AccessRule]]:
         path = self._capability_folder / "access-policy.yaml"
         roles = yaml.safe_load(path.read_text())["roles"]
@@ -201,7 +231,7 @@ class _Loader:
                     self._errors.append(f"{path}: roles.{role}: unknown type {name}{near}")
         return {
             role: {
-                name: AccessRule(tuple(rule.get("read", ())), bool(rule.get("write", False)))
+                name: AccessRule(tuple(rule.get("read", ())), _writing(rule.get("write", False)))
                 for name, rule in rules.items()
             }
             for role, rules in roles.items()
@@ -217,6 +247,13 @@ class _Loader:
 
     def _error(self, key: str, message: str) -> None:
         self._errors.append(f"capability/CapabilityStatement.json: {key}: {message}")
+
+
+def _writing(declared: bool | list[str]) -> tuple[str, ...]:  # noqa: FBT001 - as it is written
+    """`true` is met by everything."""
+    if isinstance(declared, bool):
+        return ("",) if declared else ()
+    return tuple(declared)
 
 
 def _conditional(declared: Resource) -> frozenset[str]:
@@ -242,30 +279,6 @@ def extensions(element: Mapping[str, Any], url: str) -> list[str]:
 def extension(element: Mapping[str, Any], url: str) -> str | None:
     """The first string value of the extension with that url."""
     return next(iter(extensions(element, url)), None)
-
-
-def _parameter(fact: Resource, known: Mapping[str, Resource], facts: Facts) -> SearchParameter:
-    alias_of, alias_type = _alias(fact, known)
-    return SearchParameter(
-        code=fact["code"],
-        type=cast(SearchType, fact["type"]),
-        expression=fact.get("expression", ""),
-        targets=tuple(fact.get("target", ())),
-        url=fact["url"],
-        alias_of=alias_of,
-        alias_type=alias_type,
-        components=tuple(fact.get("components", ())),
-        single=is_single(facts, fact.get("expression", "")),
-    )
-
-
-def _alias(fact: Resource, known: Mapping[str, Resource]) -> tuple[str | None, str | None]:
-    narrowed = _NARROWED.match(fact.get("expression", ""))
-    if not narrowed:
-        return None, None
-    whole = (c for c, p in known.items() if p.get("expression") == narrowed["path"])
-    code = next(whole, None)
-    return (code, narrowed["type"]) if code else (None, None)
 
 
 def _code_map(resource: Resource) -> CodeMap:

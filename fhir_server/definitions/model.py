@@ -12,12 +12,24 @@ SearchType = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class Component:
+    """One part of a composite parameter: `expression` is evaluated on each element that the
+    composite's own expression yields; `codes` as of a search parameter."""
+
+    type: SearchType
+    expression: str
+    targets: tuple[str, ...] = ()
+    codes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SearchParameter:
     """One search parameter of one resource type.
 
     `alias_of` names the parameter whose values this one narrows to type `alias_type`
     (`patient` = `subject` where it is a Patient): it has no index of its own. `single` says that
-    no resource has more than one value (max 1 along the whole path).
+    no resource has more than one value (max 1 along the whole path). `codes` says that the values
+    are of type code, whose system is told by the structure and not by the resource.
     """
 
     code: str
@@ -27,8 +39,9 @@ class SearchParameter:
     url: str = ""
     alias_of: str | None = None
     alias_type: str | None = None
-    components: tuple[Mapping[str, str], ...] = ()
+    components: tuple[Component, ...] = ()
     single: bool = False
+    codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,8 @@ class HotIndex:
 
 @dataclass(frozen=True, slots=True)
 class ServedType:
-    """One resource type as capability/ declares it."""
+    """One resource type as capability/ declares it. `care_date` is the search parameter that tells
+    when the care was given that a resource records, by which `$everything` chooses."""
 
     name: str
     interactions: frozenset[str]
@@ -50,6 +64,7 @@ class ServedType:
     operations: Mapping[str, str] = field(default_factory=dict)
     includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
+    care_date: str = ""
 
     @property
     def hot(self) -> tuple[SearchParameter, ...]:
@@ -80,11 +95,11 @@ class CodeMap:
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
-    """For one role and resource type: the search criteria that make a resource visible (OR),
-    and whether the role may write the type."""
+    """For one role and resource type: the search criteria that make a resource visible (OR), and
+    those that one must meet to be written (OR, "" is met by all); none where it may not be."""
 
     criteria: tuple[str, ...]
-    write: bool
+    write: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,9 @@ def _parsed(data: bytes, max_depth: int, kind: type, called: str) -> Any:
     return tree
 
 
-def dumps(value: Any) -> bytes:
-    """Compact JSON; a FhirDecimal is written as it was read."""
-    return orjson.dumps(value, default=_default)
+def dumps(value: Any, *, pretty: bool = False) -> bytes:
+    """Compact JSON, or indented; a FhirDecimal is written as it was read."""
+    return orjson.dumps(value, default=_default, option=orjson.OPT_INDENT_2 if pretty else None)
 
 
 def _default(value: object) -> orjson.Fragment:
@@ -136,7 +136,7 @@ def _object(doubts: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_value(place: str, value: object) -> None:
     if isinstance(value, _Repeated):
-        key = value.key[:_SHOWN_KEY]
+        key = value.key[:_SHOWN_KEY].replace("\0", "")
         raise Problem(400, "structure", f"The key '{key}' occurs twice", expression=place)
     if isinstance(value, str) and "\0" in value:
         raise Problem(400, "invalid", "A text contains the NUL character", expression=place)
@@ -147,7 +147,9 @@ def _check_value(place: str, value: object) -> None:
 def _walk(tree: Any) -> list[tuple[str, Any]]:
     """Every value and key with its place, outermost first."""
     root = tree.get("resourceType") if isinstance(tree, dict) else None
-    found: list[tuple[str, Any]] = [(root if isinstance(root, str) else "$this", tree)]
+    if not (isinstance(root, str) and root.isidentifier() and len(root) <= _SHOWN_KEY):
+        root = "$this"
+    found: list[tuple[str, Any]] = [(root, tree)]
     for place, value in found:
         if isinstance(value, dict):
             found += [(place, key) for key in value]

@@ -1,5 +1,7 @@
 """OperationOutcome: how FHIR says what went wrong, or what deserves attention.
 
+The words stand in `diagnostics` and in `details.text`: some clients show their users the one, some
+the other.
 https://hl7.org/fhir/R4/operationoutcome.html
 """
 
@@ -27,6 +29,7 @@ def _element(issue: Issue) -> dict[str, Any]:
     element: dict[str, Any] = {
         "severity": issue.severity,
         "code": issue.code,
+        "details": {"text": issue.diagnostics},
         "diagnostics": issue.diagnostics,
     }
     if issue.expression:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from asyncio import timeout
-from collections.abc import Iterable, Mapping
+from asyncio import get_running_loop, timeout, timeout_at
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
@@ -20,6 +21,8 @@ from fhir_server.problems import Problem, invalid
 MOST_PARAMETERS = 200
 # Seconds in which a body must have come: a client that trickles holds a request open.
 PATIENCE = 30.0
+# Bytes a second of an upload, after that many seconds: a bad line may do, a stalled one may not.
+SLOWEST = 2048
 # Digits; Python refuses to read very long numbers.
 LONGEST_LENGTH = 18
 # These have no body, so no length of one either (RFC 9110, 8.6).
@@ -30,11 +33,16 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer; header names in lower case."""
+    """An HTTP answer; header names in lower case. `updated` is when the resource in it changed, to
+    more than the second that a header tells. `stream` is a body of `length` bytes that is sent as
+    it comes, instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    updated: datetime | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
+    length: int = 0
 
 
 @dataclass(slots=True)
@@ -46,7 +54,11 @@ class Request:
     receive: Receive
     limit: int
     patience: float = PATIENCE
+    # Parameters that came in a form.
+    posted: list[tuple[str, str]] = field(default_factory=list)
     _headers: dict[bytes, bytes] | None = None
+    _body: bytes | None = None
+    _query: list[tuple[str, str]] | None = None
 
     def header(self, name: str) -> str | None:
         """The header's value (its last one), or None."""
@@ -62,7 +74,13 @@ class Request:
 
     def query(self) -> list[tuple[str, str]]:
         """The query's parameters in order; 400 where they are not UTF-8."""
-        return form(self.scope["query_string"])
+        if self._query is None:
+            self._query = form(self.scope["query_string"])
+        return self._query
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Those of the query, and of a form as soon as that was read."""
+        return [*self.query(), *self.posted] if self.posted else self.query()
 
     @property
     def origin(self) -> str:
@@ -72,8 +90,13 @@ class Request:
 
     async def body(self) -> bytes:
         """The whole body; 413 where it is over the limit, 408 where it does not come."""
+        if self._body is None:
+            self._body = await self._whole()
+        return self._body
+
+    async def _whole(self) -> bytes:
         declared = self.header("content-length")
-        if declared and not (_is_length(declared) and int(declared) <= self.limit):
+        if declared and not (is_length(declared) and int(declared) <= self.limit):
             raise _too_large(self.limit)
         try:
             async with timeout(self.patience):
@@ -81,18 +104,35 @@ class Request:
         except TimeoutError:
             raise _too_slow() from None
 
-    async def _received(self) -> bytes:
-        parts, size, more = [], 0, True
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, however long: whoever reads it counts. 408 for a client that falls
+        behind SLOWEST."""
+        clock, size, more = get_running_loop().time, 0, True
+        start = clock()
         while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise invalid("the connection was closed before the body was complete")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            try:
+                async with timeout_at(start + self.patience + size / SLOWEST):
+                    chunk, more = await self._chunk()
+            except TimeoutError:
+                raise _too_slow() from None
+            size += len(chunk)
+            yield chunk
+
+    async def _received(self) -> bytes:
+        parts, size, more = list[bytes](), 0, True
+        while more:
+            chunk, more = await self._chunk()
+            parts.append(chunk)
+            size += len(chunk)
             if size > self.limit:
                 raise _too_large(self.limit)
-            more = message.get("more_body", False)
         return b"".join(parts)
+
+    async def _chunk(self) -> tuple[bytes, bool]:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise invalid("the connection was closed before the body was complete")
+        return message.get("body", b""), message.get("more_body", False)
 
 
 def form(encoded: bytes) -> list[tuple[str, str]]:
@@ -132,11 +172,12 @@ def http_date(moment: datetime) -> str:
 
 
 async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> None:
-    """Sends the answer in two messages."""
+    """Sends the answer: in two messages, unless its body is a stream."""
     headers: Iterable[tuple[bytes, bytes]] = (
         (name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()
     )
-    length = [(b"content-length", str(len(reply.body)).encode())]
+    size = len(reply.body) if reply.stream is None else reply.length
+    length = [(b"content-length", str(size).encode())]
     await send(
         {
             "type": "http.response.start",
@@ -144,6 +185,10 @@ async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> Non
             "headers": [*headers, *(length if reply.status not in WITHOUT_BODY else ())],
         }
     )
+    if reply.stream is not None:
+        async with aclosing(reply.stream) as stream:
+            while with_body and (chunk := await anext(stream, b"")):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
 
 
@@ -156,7 +201,8 @@ def place() -> str:
     return f"{where}: {kind.__name__ if kind else '?'}"
 
 
-def _is_length(text: str) -> bool:
+def is_length(text: str) -> bool:
+    """Whether it is a number of bytes that can be read."""
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_LENGTH
 
 

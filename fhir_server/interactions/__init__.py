@@ -5,15 +5,14 @@ Nothing else reads or writes resources.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fhir_server.context import Context
-from fhir_server.fhir.ids import new_id
-from fhir_server.interactions.conditional import Condition, Conditional
-from fhir_server.interactions.create import Create, check_type
-from fhir_server.interactions.delete import Delete
+from fhir_server.interactions.everything import Gatherer
 from fhir_server.interactions.history import Historian, TimelinePage
+from fhir_server.interactions.intents import Condition, Intent, Intents
 from fhir_server.interactions.model import (
     Answer,
     Draft,
@@ -31,25 +30,35 @@ from fhir_server.interactions.operation import Invoke
 from fhir_server.interactions.pipeline import Pipeline
 from fhir_server.interactions.read import HistoryPage, Reader
 from fhir_server.interactions.search import Searcher
-from fhir_server.interactions.update import Update
+from fhir_server.interactions.transaction import Entry, Transactions
+from fhir_server.interactions.update import Known, Update
 from fhir_server.interactions.validate import Validate
-from fhir_server.store.history import LAST
+from fhir_server.interactions.writes import Writes
+from fhir_server.store.everything import Everything, Wanted
+from fhir_server.store.search.cursor import Place
 from fhir_server.store.search.page import Derived, Page, Reach
+from fhir_server.store.search.paging import Around
 from fhir_server.store.search.planner import Handling
+from fhir_server.store.session import Sessions
 from fhir_server.store.span import ALWAYS, Span
 from fhir_server.store.stored import Stored
 
 __all__ = [
     "Answer",
+    "Around",
     "Condition",
-    "Conditional",
     "Derived",
     "Draft",
+    "Entry",
     "Event",
+    "Everything",
+    "Handling",
     "HistoryPage",
     "Idempotency",
+    "Intent",
     "Interactions",
     "Page",
+    "Place",
     "Read",
     "Ref",
     "Resource",
@@ -60,9 +69,11 @@ __all__ = [
     "Span",
     "Stored",
     "TimelinePage",
+    "Wanted",
 ]
 
 Criteria = Sequence[tuple[str, str]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +84,43 @@ class Interactions:
     """
 
     pipeline: Pipeline
+    intents: Intents
+    writes: Writes
     reader: Reader
     searcher: Searcher
     checker: Validate
-    conditional: Conditional
     historian: Historian
+    transactions: Transactions
+    gatherer: Gatherer
+
+    async def write(
+        self, ctx: Context, intent: Intent, *, idempotency: Idempotency | None = None
+    ) -> Result:
+        """What one of `intents` wants."""
+        return await self.writes.write(ctx, intent, idempotency)
+
+    async def transaction(
+        self,
+        ctx: Context,
+        entries: Sequence[Entry],
+        reach: Reach,
+        then: Callable[[Interactions], Awaitable[T]],
+    ) -> tuple[list[Result], T]:
+        """All entries or none, and what `then` reads of them before the commit."""
+        return await self.transactions.run(
+            ctx, entries, reach, lambda sessions: then(self._on(sessions))
+        )
+
+    def _on(self, sessions: Sessions) -> Interactions:
+        """The same, reading by those sessions."""
+        reader = replace(self.reader, sessions=sessions)
+        return replace(
+            self,
+            reader=reader,
+            searcher=replace(self.searcher, sessions=sessions),
+            historian=replace(self.historian, sessions=sessions),
+            gatherer=replace(self.gatherer, sessions=sessions, reader=reader),
+        )
 
     async def create(
         self,
@@ -89,9 +132,8 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Result:
         """A new resource under a new id."""
-        check_type(type, resource)
-        plan = Create(type, new_id(), self.pipeline.own(resource))
-        return await self.pipeline.write(ctx, plan, idempotency, criteria)
+        intent = self.intents.create(type, resource, criteria=criteria)
+        return await self.writes.write(ctx, intent, idempotency)
 
     async def read(self, ctx: Context, type: str, id: str, *, criteria: Criteria = ()) -> Stored:
         """The current version; 404, 403 or 410 otherwise."""
@@ -109,14 +151,14 @@ class Interactions:
         type: str,
         id: str,
         *,
-        before: int = LAST,
+        place: Place | None = None,
         limit: int = 20,
         span: Span = ALWAYS,
         criteria: Criteria = (),
     ) -> HistoryPage:
         """Versions, newest first."""
         return await self.reader.versions(
-            ctx, type, id, before=before, limit=limit, span=span, criteria=criteria
+            ctx, type, id, place=place, limit=limit, span=span, criteria=criteria
         )
 
     async def timeline(
@@ -134,6 +176,21 @@ class Interactions:
             ctx, types, span=span, reach=reach, limit=limit, cursor=cursor
         )
 
+    async def everything(
+        self,
+        ctx: Context,
+        wanted: Wanted,
+        *,
+        reach: Reach,
+        limit: int,
+        cursor: str = "",
+        criteria: Criteria = (),
+    ) -> Everything:
+        """A page of a compartment and of what its records refer to, as far as `reach` allows."""
+        return await self.gatherer.everything(
+            ctx, wanted, reach=reach, limit=limit, cursor=cursor, criteria=criteria
+        )
+
     async def update(
         self,
         ctx: Context,
@@ -141,14 +198,15 @@ class Interactions:
         id: str,
         resource: Resource,
         *,
-        if_match: str | None = None,
+        if_match: Known | None = None,
         idempotency: Idempotency | None = None,
         criteria: Criteria = (),
     ) -> Result:
         """Replaces the resource; a system client may create it so."""
-        own = self.pipeline.own(resource)
-        plan = Update(ctx, Ref(type, id), lambda _: own, if_match, create=True, preview=own)
-        return await self.pipeline.write(ctx, plan, idempotency, criteria)
+        intent = self.intents.update(
+            ctx, Ref(type, id), resource, if_match=if_match, criteria=criteria
+        )
+        return await self.writes.write(ctx, intent, idempotency)
 
     async def patch(
         self,
@@ -157,16 +215,40 @@ class Interactions:
         id: str,
         change: Callable[[Resource], Resource],
         *,
-        if_match: str | None = None,
+        if_match: Known | None = None,
         idempotency: Idempotency | None = None,
         criteria: Criteria = (),
     ) -> Result:
         """Replaces the resource by `change` of its current version; `change` must be pure."""
-        if criteria:
-            # Why a change cannot be done may tell what a resource holds.
-            await self.reader.read(ctx, type, id, criteria)
+        intent = self.intents.patch(
+            ctx, Ref(type, id), None, lambda _: change, if_match=if_match, criteria=criteria
+        )
+        return await self.writes.write(ctx, intent, idempotency)
+
+    async def replace(
+        self,
+        ctx: Context,
+        type: str,
+        id: str,
+        change: Callable[[Resource], Resource],
+        *,
+        new: bool = False,
+        if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+        criteria: Criteria = (),
+    ) -> Result:
+        """Replaces the resource by `change` of its current version; `new` where it may be made of
+        {} under an id that is the server's own choice. `change` must be pure."""
         own = self.pipeline.own
-        plan = Update(ctx, Ref(type, id), lambda seen: own(change(seen)), if_match)
+        plan = Update(
+            ctx,
+            Ref(type, id),
+            lambda seen: own(change(seen)),
+            if_match,
+            create=new,
+            ours=new,
+            method="PUT",
+        )
         return await self.pipeline.write(ctx, plan, idempotency, criteria)
 
     async def delete(
@@ -175,11 +257,12 @@ class Interactions:
         type: str,
         id: str,
         *,
-        if_match: str | None = None,
+        if_match: Known | None = None,
         criteria: Criteria = (),
     ) -> Result:
         """Deletes it; again is no error."""
-        return await self.pipeline.write(ctx, Delete(Ref(type, id), if_match), None, criteria)
+        intent = self.intents.delete(Ref(type, id), if_match=if_match, criteria=criteria)
+        return await self.writes.write(ctx, intent)
 
     async def search(
         self,
@@ -206,13 +289,35 @@ class Interactions:
             compartment=compartment,
         )
 
+    async def search_across(
+        self,
+        ctx: Context,
+        types: Sequence[str],
+        params: Criteria,
+        *,
+        handling: Handling = "strict",
+        reach: Reach,
+    ) -> Page:
+        """A page of matches of several types, in one order."""
+        return await self.searcher.search_across(ctx, types, params, handling=handling, reach=reach)
+
     def check(self, resource: Resource) -> None:
         """Refuses with 422 what R4 does not allow; nothing is stored."""
-        self.pipeline.check(resource)
+        self.pipeline.drafting.check(resource)
 
-    def validate(self, type: str, resource: Resource, profile: str | None = None) -> Resource:
-        """$validate: an OperationOutcome; nothing is stored."""
-        return self.checker.outcome(type, resource, profile)
+    async def validate(
+        self,
+        ctx: Context,
+        type: str,
+        resource: Resource,
+        profile: str | None = None,
+        *,
+        ruled: bool = True,
+    ) -> Resource:
+        """$validate: an OperationOutcome; nothing is stored. `ruled` where the rules may be asked
+        too, which tell of other resources what creating this one would."""
+        ruled = ruled and self.pipeline.access.may_write(ctx, type)
+        return await self.checker.outcome(ctx, type, resource, profile, ruled=ruled)
 
     async def operation(
         self,
@@ -226,7 +331,7 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Result:
         """Runs $name on Type/id; the result's `parameters` are its out Parameters."""
-        operation = self.pipeline.registry.operation(type, name)
-        self.pipeline.check(parameters)
+        operation = self.pipeline.drafting.registry.operation(type, name)
+        self.pipeline.drafting.check(parameters)
         plan = Invoke(ctx, operation, id, self.pipeline.own(parameters))
         return await self.pipeline.write(ctx, plan, idempotency, criteria)

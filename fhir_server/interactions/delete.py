@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.interactions.model import Draft, Read, Ref, Result, Snapshot
-from fhir_server.interactions.update import check_shown, check_version
+from fhir_server.interactions.update import Known, check_shown, check_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Delete:
     """Deletes; what is already gone stays gone and is no error."""
 
     ref: Ref
-    if_match: str | None = None
+    if_match: Known | None = None
 
     @property
     def type(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.interactions.model import Draft, Read, Ref, Result, Seen, Snapshot
-from fhir_server.interactions.pipeline import Plan
-from fhir_server.interactions.update import Update, check_shown, check_version
+from fhir_server.interactions.plan import Plan
+from fhir_server.interactions.update import Known, Update, check_shown, check_version
 from fhir_server.problems import conflict
 from fhir_server.store.commit import OvertakenError
 from fhir_server.store.stored import Stored
@@ -66,7 +66,7 @@ class Several:
 
     type: str
     found: Sequence[Stored]
-    if_match: str | None
+    if_match: Known | None
     more: bool
 
     def reads(self) -> Iterable[Read]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fhir_server.context import Context
 from fhir_server.store.search.page import Reach
+from fhir_server.store.search.paging import Around
 from fhir_server.store.session import Sessions
 from fhir_server.store.span import Span
 from fhir_server.store.stored import Stored
@@ -18,10 +19,10 @@ from fhir_server.store.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class TimelinePage:
-    """Versions newest first; `next` is the cursor of the next page."""
+    """Versions newest first, and the pages around them."""
 
     versions: Sequence[Stored]
-    next: str | None
+    around: Around
 
 
 @dataclass(frozen=True, slots=True)

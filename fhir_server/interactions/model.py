@@ -16,6 +16,7 @@ from fhir_server.store.stored import Stored
 from fhir_server.store.write import Kind
 
 Resource = dict[str, Any]
+LIFETIME = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,20 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """One client key. `render` makes the answer before the commit, so that key, answer and
-    effect commit together; after `lifetime` the key counts as unused."""
+    """A client's key. `render` makes the answer before the commit, so that key, answer and
+    effect commit together; after `lifetime` the key counts as unused. `beside` are further keys of
+    the same request and their lifetimes: any of them finds the answer."""
 
     key: str
     fingerprint: str
     render: Callable[[Result], Answer]
-    lifetime: timedelta = timedelta(hours=24)
+    lifetime: timedelta = LIFETIME
+    beside: Mapping[str, timedelta] = field(default_factory=dict)
+
+    @property
+    def lifetimes(self) -> Mapping[str, timedelta]:
+        """That of every key."""
+        return {self.key: self.lifetime, **self.beside}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,17 +85,18 @@ class Draft:
     """A version being made. Rules complete `resource` by setting its elements anew; they never
     change a nested value, which may belong to a plan that is decided again. `base` is what it
     supersedes; `chosen_id` marks a new resource whose id the client chose; `method` is that of the
-    request, where it is not the kind's own."""
+    request, where it is not the kind's own; `caused` one that no request asked for but an event."""
 
     kind: Kind
     type: str
     id: str
     resource: Resource
     base: Seen | None = None
-    profiles: list[str] = field(default_factory=list)
+    profiles: list[str] | None = None
     operation: str | None = None
     chosen_id: bool = False
     method: str | None = None
+    caused: bool = False
 
     @property
     def made(self) -> str:
@@ -105,11 +114,13 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Read:
     """A resource that must be seen before a decision. A guarded one must not change before the
-    commit; one that is claimed must not come into being meanwhile either."""
+    commit; one that is claimed must not come into being meanwhile either. `names` tells which
+    others must be seen for what it says."""
 
     ref: Ref
     guard: bool = False
     claim: bool = False
+    names: Callable[[Resource], Iterable[Ref]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,10 @@ class Rule(Protocol):
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """What happened when the draft is committed."""
+
+
+# The drafts that an event causes in its own transaction: the server's doing, not the caller's.
+Reaction = Callable[[Context, Event, Snapshot], Iterable[Draft]]
 
 
 class Operation(Protocol):

@@ -13,22 +13,22 @@ decision on them that yields drafts. The pipeline
 
 When they are not, nothing was written, and all three steps run again, now inside a transaction
 that locks the rows as it loads them, so that the second try cannot fail the same way for long.
-Decisions are pure, so deciding again is always safe.
+Decisions are pure, so deciding again is always safe. Several plans go through all three steps
+together, as one plan does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
 
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
-from fhir_server.fhir.ids import new_id
-from fhir_server.fhir.instant import now_text
-from fhir_server.fhir.json import dumps, parse
+from fhir_server.fhir.json import parse
 from fhir_server.fhir.reference import relative
+from fhir_server.interactions.drafting import Drafting
 from fhir_server.interactions.model import (
     Answer,
     Describe,
@@ -39,60 +39,44 @@ from fhir_server.interactions.model import (
     Ref,
     Resource,
     Result,
-    Rule,
     Seen,
     Snapshot,
 )
-from fhir_server.interactions.registry import Registry
-from fhir_server.problems import Issue, Problem, conflict, forbidden
+from fhir_server.interactions.plan import HERE, Choice, Criteria, Place, Plan, Step, merged
+from fhir_server.interactions.turns import in_turns
+from fhir_server.interactions.versions import (
+    change,
+    guards,
+    kept_answer,
+    outbox_event,
+    replayed,
+    with_stored,
+)
+from fhir_server.problems import Problem, conflict, forbidden
 from fhir_server.store.access import Access
 from fhir_server.store.commit import Committer, OvertakenError
 from fhir_server.store.history import History
 from fhir_server.store.index import Indexer
 from fhir_server.store.load import Loader
 from fhir_server.store.session import Session, Sessions
-from fhir_server.store.stored import Stored
-from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent
-from fhir_server.validation import Validator
-from fhir_server.validation.options import Options
+from fhir_server.store.write import Change
 
 ATTEMPTS = 16
 BUSY = "the resource is being changed by others at the same time; try again"
-Criteria = Sequence[tuple[str, str]]
-# Before the rules complete a draft, it need not be what its profiles ask for.
-STRUCTURE = Options(claims=False)
-
-
-class Plan(Protocol):
-    """One intended write, to resources of one type."""
-
-    @property
-    def type(self) -> str:
-        """The resource type."""
-
-    def reads(self) -> Iterable[Read]:
-        """The rows the decision rests on."""
-
-    def previews(self) -> Iterable[Draft]:
-        """The drafts, where their content does not depend on what is loaded."""
-
-    def decide(self, snapshot: Snapshot) -> tuple[Sequence[Draft], Result]:
-        """The drafts to write; with none, the result stands as it is."""
-
-
-# The plan, and what the caller's scopes limit it to.
-Choose = Callable[[Session], Awaitable[tuple[Plan, Criteria]]]
+Decided = tuple[Step, Sequence[Draft], Result]
+Choose = Callable[[Session], Awaitable[Choice]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    ctx: Context
-    plan: Plan
-    reads: Mapping[Ref, Read]
-    idempotency: Idempotency | None
-    criteria: tuple[tuple[str, str], ...]
-    proven: bool
-    checked: bool
+class Locking:
+    """How a try holds what it reads: `rows` until the end of the transaction; `claims` on ids
+    that are not there yet, which takes a transaction as well."""
+
+    rows: bool = False
+    claims: bool = False
+
+
+OPTIMISTIC, CLAIMING, LOCKED = Locking(), Locking(claims=True), Locking(rows=True, claims=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +84,7 @@ class Pipeline:
     """Everything a write passes through; `base` is this server's own FHIR address."""
 
     definitions: Definitions
-    registry: Registry
-    validator: Validator
+    drafting: Drafting
     sessions: Sessions
     access: Access
     loader: Loader
@@ -122,15 +105,15 @@ class Pipeline:
 
         `criteria` are what the caller's scopes limit the write to, before and after it.
         """
-        attempt = self._prepared(ctx, plan, idempotency, criteria)
-        if not attempt.proven:
+        step = self.prepared(ctx, plan, criteria)
+        if not step.proven:
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session:
-                    return await self._attempt(session, attempt)
+                    return await self._one(session, ctx, step, idempotency, OPTIMISTIC)
         for _ in range(ATTEMPTS):
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session, session.transaction():
-                    return await self._attempt(session, attempt, lock=True)
+                    return await self._one(session, ctx, step, idempotency, LOCKED)
         raise conflict(BUSY)
 
     async def write_chosen(
@@ -140,10 +123,25 @@ class Pipeline:
         for _ in range(ATTEMPTS):
             with suppress(OvertakenError):
                 async with self.sessions.session(ctx) as session, session.transaction():
-                    plan, criteria = await choose(session)
-                    attempt = self._prepared(ctx, plan, idempotency, criteria)
-                    return await self._attempt(session, attempt, lock=True)
+                    step = self.prepared(ctx, *await choose(session))
+                    return await self._one(session, ctx, step, idempotency, LOCKED)
         raise conflict(BUSY)
+
+    async def rehearsed(self, ctx: Context, plan: Plan) -> Draft:
+        """The one draft of a plan as the rules complete it, whether or not the caller may write
+        it; raises Problem where they, or R4, refuse it. Nothing is stored."""
+        (draft,) = plan.previews()
+        self.drafting.check_structure(draft)
+        reads = merged([*plan.reads(), *self.drafting.reads(ctx, draft)])
+        snapshot: Snapshot = {}
+        if reads:
+            async with self.sessions.session(ctx) as session:
+                snapshot, _ = await self._load(session, ctx, reads, None, OPTIMISTIC)
+                if named := merged(_named(reads.values(), snapshot)):
+                    more, _ = await self._load(session, ctx, named, None, OPTIMISTIC)
+                    snapshot = {**more, **snapshot}
+        self.drafting.complete(ctx, draft, snapshot)
+        return draft
 
     def own(self, resource: Resource) -> Resource:
         """Absolute references to this server as relative ones, so that rules, access policy and
@@ -153,53 +151,107 @@ class Pipeline:
         found: Resource = relative(resource, self.base)
         return found
 
-    def check(self, resource: Resource) -> None:
-        """Refuses with 422 what R4 does not allow."""
-        _refuse(self.validator.validate(resource, ()))
+    def prepared(
+        self, ctx: Context, plan: Plan, criteria: Criteria = (), place: Place = HERE
+    ) -> Step:
+        """The plan with all that it is known to read; 422 where its drafts are malformed."""
+        limited = bool(criteria) or self.access.limits_writing(ctx, plan.type)
+        proven = limited or not (ctx.is_system or self.drafting.registry.ruled(plan.type))
+        with place:
+            previews = tuple(plan.previews())
+            reads = list(plan.reads())
+            for draft in previews:
+                self.drafting.check_structure(draft)
+                reads += self.drafting.reads(ctx, draft)
+        return Step(plan, tuple(criteria), merged(reads), proven, previews, place)
 
-    def _prepared(
-        self, ctx: Context, plan: Plan, idempotency: Idempotency | None, criteria: Criteria
-    ) -> _Attempt:
-        proven = bool(criteria) or not (ctx.is_system or self.registry.ruled(plan.type))
-        previews = tuple(plan.previews())
-        reads = self._reads(ctx, plan, previews)
-        checked = bool(previews)
-        return _Attempt(ctx, plan, reads, idempotency, tuple(criteria), proven, checked)
+    async def _one(
+        self,
+        session: Session,
+        ctx: Context,
+        step: Step,
+        idempotency: Idempotency | None,
+        locking: Locking,
+    ) -> Result:
+        return (await self.run(session, ctx, [step], locking, idempotency=idempotency))[0]
 
-    def _reads(self, ctx: Context, plan: Plan, previews: Iterable[Draft]) -> dict[Ref, Read]:
-        reads = {read.ref: read for read in plan.reads()}
-        for draft in previews:
-            self._check_structure(draft)
-            reads |= {read.ref: read for read in self._rule_reads(ctx, draft)}
-        return reads
-
-    async def _attempt(self, session: Session, this: _Attempt, *, lock: bool = False) -> Result:
-        ctx, reads = this.ctx, this.reads
-        snapshot, kept = await self._load(session, ctx, reads, this.idempotency, lock=lock)
+    async def run(
+        self,
+        session: Session,
+        ctx: Context,
+        steps: Sequence[Step],
+        locking: Locking,
+        *,
+        idempotency: Idempotency | None = None,
+        taken: set[str] | None = None,
+    ) -> list[Result]:
+        """Decides and writes the steps together, in one transaction where there are several; their
+        results in the same order. OvertakenError where another write came first. `taken` are
+        the resources that the transaction wrote before, and get those of the steps."""
+        reads = merged(read for step in steps for read in step.reads.values())
+        snapshot, kept = await self._load(session, ctx, reads, idempotency, locking)
         if kept is not None:
-            return Result(replay=kept)
-        drafts, result = this.plan.decide(snapshot)
-        for draft in drafts:
-            if not this.checked and draft.kind != "delete":
-                self._check_structure(draft)
-        missing = self._unread(ctx, drafts, reads)
+            return [Result(replay=kept)]
+        decided = [self._decided(step, snapshot) async for step in in_turns(steps)]
+        missing = self._unread(ctx, decided, reads, snapshot)
         if missing:
-            more, _ = await self._load(session, ctx, missing, None, lock=lock)
-            snapshot = {**snapshot, **more}
-        events = [event for draft in drafts for event in self._finish(ctx, draft, snapshot)]
-        await self._within(session, this, [d.reference for d in drafts if d.kind != "create"])
-        changes = [self._change(ctx, d, await self._base(session, d, lock=lock)) for d in drafts]
-        result = _with_stored(result, drafts, changes)
+            more, _ = await self._load(session, ctx, missing, None, locking)
+            reads, snapshot = {**reads, **missing}, {**snapshot, **more}
+        events, caused = await self._finished(ctx, decided, snapshot, taken)
+        await self._within(session, ctx, decided, "create")
+        bases = await self._bases(session, decided, locking)
+        changes, results = await self._written(ctx, decided, bases)
+        changes += [change(ctx, self.indexer, draft, 0) for draft in caused]
         await self.committer.commit(
             session,
             ctx,
             changes,
-            _guards({**reads, **missing}, snapshot, changes),
-            [self._outbox(ctx, event) for event in events],
-            _kept(ctx, this.idempotency, result),
+            guards(reads, snapshot, changes),
+            [outbox_event(ctx, self.describe, event) for event in events],
+            kept_answer(ctx, idempotency, results[0]),
         )
-        await self._within(session, this, [d.reference for d in drafts if d.kind != "delete"])
-        return result
+        await self._within(session, ctx, decided, "delete")
+        return results
+
+    async def _finished(
+        self,
+        ctx: Context,
+        decided: Iterable[Decided],
+        snapshot: Mapping[Ref, Seen],
+        taken: set[str] | None,
+    ) -> tuple[list[Event], list[Draft]]:
+        """What happens, and the drafts that it causes."""
+        events: list[Event] = []
+        further: list[Draft] = []
+        async for step, drafts, _ in in_turns(decided):
+            with step.place:
+                _check_distinct(drafts, taken)
+                for draft in drafts:
+                    own = self.drafting.finish(ctx, draft, snapshot)
+                    caused, theirs = self.drafting.caused(ctx, own, snapshot)
+                    further += caused
+                    events += [*own, *theirs]
+        return events, further
+
+    async def _written(
+        self, ctx: Context, decided: Iterable[Decided], bases: Mapping[tuple[str, str], int]
+    ) -> tuple[list[Change], list[Result]]:
+        """The versions to store, and what each step led to."""
+        written: list[Change] = []
+        results: list[Result] = []
+        async for _, drafts, result in in_turns(decided):
+            changes = [change(ctx, self.indexer, d, bases[d.type, d.id]) for d in drafts]
+            written += changes
+            results.append(with_stored(result, drafts, changes))
+        return written, results
+
+    def _decided(self, step: Step, snapshot: Mapping[Ref, Seen]) -> Decided:
+        with step.place:
+            drafts, result = step.plan.decide(snapshot)
+            for draft in drafts if not step.previews else ():
+                self.drafting.check_structure(draft)
+        _recall(step.previews, drafts)
+        return step, drafts, result
 
     async def _load(
         self,
@@ -207,17 +259,16 @@ class Pipeline:
         ctx: Context,
         reads: Mapping[Ref, Read],
         idempotency: Idempotency | None,
-        *,
-        lock: bool,
+        locking: Locking,
     ) -> tuple[dict[Ref, Seen], Answer | None]:
         refs = [(ref.type, ref.id) for ref in reads if ref.type in self.definitions.types]
-        key = idempotency.key if idempotency else None
-        if lock:
-            for ref in (ref for ref, read in reads.items() if read.claim):
-                await self.loader.claim(session, ctx, ref.type, ref.id)
-        loaded = await self.loader.load(session, ctx, refs, key, lock=lock)
-        if loaded.kept is not None and idempotency is not None:
-            return {}, _replayed(loaded.kept, idempotency)
+        keys = list(idempotency.lifetimes) if idempotency else []
+        if locking.claims:
+            claimed = [(ref.type, ref.id) for ref, read in reads.items() if read.claim]
+            await self.loader.claim(session, ctx, claimed)
+        loaded = await self.loader.load(session, ctx, refs, keys, lock=locking.rows)
+        if loaded.kept and idempotency is not None:
+            return {}, replayed(loaded.kept, idempotency)
         return {
             Ref(row.stored.type, row.stored.id): Seen(
                 row.stored, parse(row.stored.body), row.allowed
@@ -225,145 +276,77 @@ class Pipeline:
             for row in loaded.rows
         }, None
 
-    async def _within(self, session: Session, this: _Attempt, references: Sequence[str]) -> None:
+    async def _within(
+        self, session: Session, ctx: Context, decided: Iterable[Decided], without: str
+    ) -> None:
         """403 where the access policy, or the scopes' criteria, would not show the caller a
-        resource as it lies in the store. Types whose rules decide need the criteria only."""
-        if not this.proven:
-            return
-        for reference in references:
-            resource_type, id = reference.split("/")
-            query = self.access.read_statement(this.ctx, resource_type, id, this.criteria)
-            rows = await session.fetch(*query)
-            if rows and not rows[0][-1]:
-                raise forbidden("your role and scopes do not cover this resource")
+        resource as it lies in the store, or not let him write such a one. Types whose rules decide
+        need the criteria only."""
+        groups: dict[tuple[str, Criteria], dict[str, Place]] = defaultdict(dict)
+        for step, drafts, _ in decided:
+            for draft in drafts if step.proven else ():
+                if draft.kind != without:
+                    groups[draft.type, step.criteria][draft.id] = step.place
+        for (resource_type, criteria), places in groups.items():
+            hidden = await self.access.hidden(session, ctx, resource_type, places, criteria)
+            for id in hidden:
+                with places[id]:
+                    raise forbidden("your role and scopes do not cover this resource")
 
-    async def _base(self, session: Session, draft: Draft, *, lock: bool) -> int:
-        """The version before the one being made; a deleted resource goes on counting."""
-        if draft.base:
-            return draft.base.stored.version
-        if draft.chosen_id:
-            if not lock:
-                # Its number rests on the history, which only a claim keeps from growing.
-                raise OvertakenError
-            return await self.history.last_superseded(session, draft.type, draft.id)
-        return 0
+    async def _bases(
+        self, session: Session, decided: Iterable[Decided], locking: Locking
+    ) -> dict[tuple[str, str], int]:
+        """The versions before those being made; a deleted resource goes on counting."""
+        found: dict[tuple[str, str], int] = {}
+        chosen: dict[str, list[str]] = defaultdict(list)
+        for draft in (draft for _, drafts, _ in decided for draft in drafts):
+            found[draft.type, draft.id] = draft.base.stored.version if draft.base else 0
+            if draft.chosen_id:
+                chosen[draft.type].append(draft.id)
+        if chosen and not locking.claims:
+            # Their numbers rest on the history, which only a claim keeps from growing.
+            raise OvertakenError
+        for resource_type, ids in chosen.items():
+            last = await self.history.last_superseded(session, resource_type, ids)
+            found |= {(resource_type, id): version for id, version in last.items()}
+        return found
 
     def _unread(
-        self, ctx: Context, drafts: Iterable[Draft], reads: Mapping[Ref, Read]
+        self,
+        ctx: Context,
+        decided: Iterable[Decided],
+        reads: Mapping[Ref, Read],
+        snapshot: Snapshot,
     ) -> dict[Ref, Read]:
-        wanted = (read for draft in drafts for read in self._rule_reads(ctx, draft))
-        return {read.ref: read for read in wanted if read.ref not in reads}
-
-    def _rule_reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
-        for rule in self._rules(draft):
-            yield from rule.reads(ctx, draft)
-
-    def _rules(self, draft: Draft) -> list[Rule]:
-        return self.registry.rules(draft.type, self._profiles(draft))
-
-    def _profiles(self, draft: Draft) -> list[str]:
-        if not draft.profiles:
-            found = self.registry.profiles(draft.type, draft.resource)
-            # What it was still counts: a thread is not freed of its rules by a change, nor made
-            # something that the next change would find free of them.
-            before = self.registry.bound(draft.type, draft.base.resource) if draft.base else ()
-            draft.profiles = list(dict.fromkeys([*found, *before]))
-        return draft.profiles
-
-    def _finish(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> list[Event]:
-        self._check_rights(ctx, draft)
-        rules = self._rules(draft)
-        for rule in rules:
-            rule.complete(ctx, draft, snapshot)
-        if draft.kind != "delete":
-            self._check_profiles(draft)
-        return [event for rule in rules for event in rule.events(ctx, draft, snapshot)]
-
-    def _check_structure(self, draft: Draft) -> None:
-        _refuse(self.validator.validate(draft.resource, (), STRUCTURE))
-
-    def _check_profiles(self, draft: Draft) -> None:
-        if draft.profiles:
-            draft.resource["meta"] = {**draft.resource.get("meta", {}), "profile": draft.profiles}
-            _refuse(self.validator.validate(draft.resource, draft.profiles))
-
-    def _check_rights(self, ctx: Context, draft: Draft) -> None:
-        if not self.access.may_write(ctx, draft.type):
-            raise forbidden(f"your role may not write {draft.type}")
-        if draft.base and not draft.base.allowed:
-            raise forbidden(f"{draft.reference} is not open to you")
-
-    def _outbox(self, ctx: Context, event: Event) -> OutboxEvent:
-        draft = event.draft
-        data = self.describe(event.type, draft.resource)
-        return OutboxEvent(new_id(), event.type, draft.reference, ctx.now, data)
-
-    def _change(self, ctx: Context, draft: Draft, base: int) -> Change:
-        version = base + 1
-        if draft.kind == "delete":
-            gone = Stored(draft.type, draft.id, version, ctx.now, b"")
-            return Change("delete", gone, None, base)
-        body = dumps(_stamped(ctx, draft, version))
-        stored = Stored(draft.type, draft.id, version, ctx.now, body, draft.made)
-        row = self.indexer.row(ctx.tenant, draft.type, draft.resource)
-        return Change(draft.kind, stored, row, base)
+        wanted = (
+            read
+            for _, drafts, _ in decided
+            for draft in drafts
+            for read in self.drafting.reads(ctx, draft)
+        )
+        further = [*wanted, *_named(reads.values(), snapshot)]
+        return merged(read for read in further if read.ref not in reads)
 
 
-def _stamped(ctx: Context, draft: Draft, version: int) -> Resource:
-    """The resource in served order: type, id, meta as the server says, then the rest."""
-    resource = draft.resource
-    meta = {**resource.pop("meta", {})}
-    meta["versionId"], meta["lastUpdated"] = str(version), now_text(ctx.now)
-    resource.pop("id", None)
-    rest = {key: value for key, value in resource.items() if key != "resourceType"}
-    draft.resource = {"resourceType": draft.type, "id": draft.id, "meta": meta, **rest}
-    return draft.resource
+def _named(reads: Iterable[Read], snapshot: Snapshot) -> Iterator[Read]:
+    """What the resources that were read name."""
+    for read in reads:
+        if read.names and read.ref in snapshot:
+            yield from map(Read, read.names(snapshot[read.ref].resource))
 
 
-def _refuse(issues: Sequence[Issue]) -> None:
-    errors = [issue for issue in issues if issue.severity in ("fatal", "error")]
-    if errors:
-        raise Problem(422, errors[0].code, errors[0].diagnostics, issues=errors)
+def _recall(previews: Sequence[Draft], drafts: Iterable[Draft]) -> None:
+    """A new resource has the profiles of its preview, whose content is the same."""
+    for preview, draft in zip(previews, drafts, strict=False):
+        if draft.base is None and draft.id == preview.id and preview.profiles is not None:
+            draft.profiles = list(preview.profiles)
 
 
-def _with_stored(result: Result, drafts: Sequence[Draft], changes: Sequence[Change]) -> Result:
-    if len(changes) != 1 or result.parameters is not None:
-        return result
-    return replace(
-        result,
-        stored=changes[0].stored,
-        resource=drafts[0].resource,
-        created=drafts[0].kind == "create",
-    )
-
-
-def _guards(
-    reads: Mapping[Ref, Read], snapshot: Snapshot, changes: Sequence[Change]
-) -> list[Guard]:
-    changed = {(change.stored.type, change.stored.id) for change in changes}
-    return [
-        Guard(ref.type, ref.id, snapshot[ref].stored.version)
-        for ref, read in sorted(reads.items())
-        if read.guard and ref in snapshot and (ref.type, ref.id) not in changed
-    ]
-
-
-def _replayed(kept: KeptAnswer, idempotency: Idempotency) -> Answer:
-    if kept.fingerprint != idempotency.fingerprint:
-        raise Problem(422, "duplicate", "the Idempotency-Key was used for another request")
-    return Answer(kept.status, kept.body, kept.headers)
-
-
-def _kept(ctx: Context, idempotency: Idempotency | None, result: Result) -> KeptAnswer | None:
-    if idempotency is None:
-        return None
-    answer = idempotency.render(result)
-    return KeptAnswer(
-        ctx.subject,
-        idempotency.key,
-        idempotency.fingerprint,
-        answer.status,
-        answer.headers,
-        answer.body,
-        ctx.now + idempotency.lifetime,
-    )
+def _check_distinct(drafts: Iterable[Draft], taken: set[str] | None) -> None:
+    """https://hl7.org/fhir/R4/http.html#trules"""
+    if taken is None:
+        return
+    for draft in drafts:
+        if draft.reference in taken:
+            raise Problem(400, "invalid", "another entry writes the same resource")
+        taken.add(draft.reference)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fhir_server.context import Context
 from fhir_server.problems import Problem, forbidden, gone, not_found
 from fhir_server.store.access import Access
-from fhir_server.store.history import LAST, History
+from fhir_server.store.history import History
+from fhir_server.store.search.cursor import Place
 from fhir_server.store.search.node import EVERYTHING
 from fhir_server.store.session import Session, Sessions
 from fhir_server.store.span import ALWAYS, Span
@@ -22,11 +23,11 @@ from fhir_server.store.stored import Stored
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Versions newest first; `next` is the version the next page goes below."""
+    """Versions newest first; `more` says that there are more in the direction asked for."""
 
     versions: Sequence[Stored]
     total: int
-    next: int | None
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Reader:
         type: str,
         id: str,
         *,
-        before: int = LAST,
+        place: Place | None = None,
         limit: int,
         span: Span = ALWAYS,
         criteria: Sequence[tuple[str, str]] = (),
@@ -76,12 +77,11 @@ class Reader:
         """A page of the history."""
         async with self.sessions.session(ctx) as session:
             await self._check_open(session, ctx, type, id, criteria)
-            page = await self.history.page(
-                session, type, id, before=before, limit=limit + 1, span=span
+            versions, more = await self.history.page(
+                session, type, id, place=place, limit=limit, span=span
             )
             total = await self.history.count(session, type, id, span)
-        more = page[limit - 1].version if len(page) > limit else None
-        return HistoryPage(page[:limit], total, more)
+        return HistoryPage(versions, total, more)
 
     async def _check_open(
         self,
@@ -109,7 +109,7 @@ class Reader:
         sql, args = self.access.read_statement(ctx, type, id, tuple(criteria))
         rows = await session.fetch(sql, args)
         if not rows:
-            if await self.history.last_superseded(session, type, id):
+            if await self.history.last_superseded(session, type, [id]):
                 raise gone(f"{type}/{id}")
             raise not_found(f"{type}/{id}")
         version, updated, body, allowed = rows[0]

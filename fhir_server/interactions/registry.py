@@ -1,27 +1,41 @@
-"""Which rule stands for which profile, and which code for which operation."""
+"""Which rule stands for which profile, which code for which operation, what answers an event, and
+which resources have their place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fhir_server.definitions.model import Definitions, Profile
 from fhir_server.fhir.path import Path, compile
-from fhir_server.interactions.model import Operation, Rule
+from fhir_server.interactions.model import Event, Operation, Reaction, Ref, Rule
 from fhir_server.problems import Problem
 
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 class Registry:
-    """Rules by profile, operations by type and code; base definitions count as profiles."""
+    """Rules by profile, operations by type and code; base definitions count as profiles.
+
+    `places` are the profiles of which a tenant has one resource only, with its id.
+    """
 
     def __init__(
-        self, definitions: Definitions, rules: Iterable[Rule], operations: Iterable[Operation]
+        self,
+        definitions: Definitions,
+        rules: Iterable[Rule],
+        operations: Iterable[Operation],
+        reactions: Mapping[str, Reaction] = MappingProxyType({}),
+        places: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._profiles = definitions.profiles
         self._rules = {self._url(definitions, rule.profile): rule for rule in rules}
+        self._reactions = reactions
         self._operations = {(o.type, o.code): o for o in operations}
+        kept = ((definitions.profile(name), id) for name, id in places.items())
+        self._places = {profile.url: Ref(profile.type, id) for profile, id in kept}
+        self.reserved = frozenset(self._places.values())
         self._implied = _implied(definitions.profiles.values())
 
     @staticmethod
@@ -48,9 +62,17 @@ class Registry:
         base = self._rules.get(BASE + resource_type)
         return found or ([base] if base else [])
 
+    def in_place(self, ref: Ref, profiles: Iterable[str]) -> bool:
+        """Whether a resource of those profiles belongs there."""
+        return any(self._places.get(url) == ref for url in profiles)
+
     def ruled(self, resource_type: str) -> bool:
         """Whether some rule decides about every resource of the type."""
         return BASE + resource_type in self._rules
+
+    def reaction(self, event: Event) -> Reaction | None:
+        """What answers to it."""
+        return self._reactions.get(event.type)
 
     def operation(self, resource_type: str, code: str) -> Operation:
         """404 where there is none."""

@@ -1,31 +1,38 @@
 """update and patch: a new version of a resource. https://hl7.org/fhir/R4/http.html#update
 
 A resource that is not there is created only for a system client (update as create). `If-Match`
-names the version that the change is meant for: another one is 412.
+names the version that the change is meant for, `If-Unmodified-Since` the last moment at which it
+may have come about: another one is 412.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from fhir_server.context import Context
 from fhir_server.interactions.model import Draft, Read, Ref, Resource, Result, Seen, Snapshot
 from fhir_server.problems import Problem, forbidden, invalid, not_found
 
 Change = Callable[[Resource], Resource]
+# The version that a change is meant for: its ETag, or the second at which it was current.
+Known = str | datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Replaces the resource by `change` of the current one; `create` where it may be new."""
+    """Replaces the resource by `change` of the current one; `create` where it may be new, `ours`
+    where its id is the server's choice; `method` where it is not the one that the body tells."""
 
     ctx: Context
     ref: Ref
     change: Change
-    if_match: str | None = None
+    if_match: Known | None = None
     create: bool = False
     preview: Resource | None = None
+    ours: bool = False
+    method: str | None = None
 
     @property
     def type(self) -> str:
@@ -34,7 +41,7 @@ class Update:
 
     def reads(self) -> Iterable[Read]:
         """The current version."""
-        return (Read(self.ref, claim=self.create and self.ctx.is_system),)
+        return (Read(self.ref, claim=self.create and self._may_name),)
 
     def previews(self) -> Iterable[Draft]:
         """The new content, where it does not depend on the current one."""
@@ -51,26 +58,45 @@ class Update:
         resource = dict(self.change(current.resource))
         check_id(self.ref, resource)
         draft = Draft("update", self.ref.type, self.ref.id, resource, current)
-        draft.method = "PATCH" if self.preview is None else None
+        draft.method = self.method or ("PATCH" if self.preview is None else None)
         return (draft,), Result()
+
+    @property
+    def _may_name(self) -> bool:
+        return self.ctx.is_system or self.ours
 
     def _first(self) -> Draft:
         if not self.create:
             raise not_found(f"{self.ref.type}/{self.ref.id}")
-        if not self.ctx.is_system:
+        if not self._may_name:
             raise Problem(405, "not-supported", "only a system client may choose an id")
         resource = dict(self.change({}))
         check_id(self.ref, resource)
         return Draft("create", self.ref.type, self.ref.id, resource, chosen_id=True)
 
 
-def check_version(current: Seen | None, if_match: str | None) -> None:
-    """412 where `If-Match` (`W/"3"`) names another version than the current one."""
-    if if_match is None:
-        return
+def check_version(current: Seen | None, if_match: Known | None) -> None:
+    """412 where the client means another version than the current one: `W/"3"`, or one that was
+    there at that second."""
+    if isinstance(if_match, datetime):
+        check_unmodified(current, if_match)
+    elif if_match is not None:
+        check_tag(current, if_match)
+
+
+def check_tag(current: Seen | None, if_match: str) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1"""
     wanted = if_match.strip().removeprefix("W/").strip('"')
     if current is None or (wanted != "*" and wanted != str(current.stored.version)):
         raise Problem(412, "conflict", "the resource has another version than If-Match names")
+
+
+def check_unmodified(current: Seen | None, since: datetime) -> None:
+    """What is not there was not modified. https://www.rfc-editor.org/rfc/rfc9110#section-13.1.4"""
+    if current is not None and current.stored.updated.replace(microsecond=0) > since:
+        raise Problem(
+            412, "conflict", "the resource was updated since the If-Unmodified-Since date"
+        )
 
 
 def check_id(ref: Ref, resource: Resource) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.interactions import Derived
@@ -13,9 +13,15 @@ from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field
 
 ITEMS, CURSOR = "items", "nextCursor"
+# What `content: progress` can tell.
+PROGRESS: Mapping[str, Mapping[str, Any]] = {
+    "offset": {"type": "integer", "description": "How many bytes are here"},
+    "uploadUrl": {"type": "string", "format": "uri", "description": "Where to PUT all of them"},
+    "expiresAt": {"type": "string", "format": "date-time", "description": "When that ends"},
+}
 
 Row = tuple[Any, ...]
-Getter = Callable[[dict[str, Any], Row, Mapping[str, str]], Any]
+Getter = Callable[[dict[str, Any], Row, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Answered:
     listed: bool
     schema: Mapping[str, Any]
 
-    def read(self, resource: dict[str, Any], row: Row, echo: Mapping[str, str]) -> dict[str, Any]:
+    def read(self, resource: dict[str, Any], row: Row, echo: Mapping[str, Any]) -> dict[str, Any]:
         """One v1 object; `row` answers `asks`, `echo` has the v1 values of path parameters."""
         found = {}
         for name, getter in self.getters:
@@ -46,6 +52,7 @@ class AnswerCompiler:
     fields: Mapping[str, Field]
     derived: Mapping[str, DerivedField]
     paths: Sequence[str]
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def compile(
         self, gives: Mapping[int, Mapping[str, Any]], *, listed: bool, faults: Faults
@@ -73,12 +80,15 @@ class AnswerCompiler:
             return _own(self.fields[name])
         if name in self.derived:
             return _derived(self.derived[name], asks)
-        faults.unknown("field", name, [*self.fields, *self.derived])
+        if name in self.told:
+            return lambda _resource, _row, echo: echo.get(name, MISSING)
+        faults.unknown("field", name, [*self.fields, *self.derived, *self.told])
         return None
 
     def _schema(self, names: Sequence[str], *, listed: bool) -> dict[str, Any]:
         every: dict[str, Field | DerivedField] = {**self.fields, **self.derived}
         properties = {name: dict(every[name].schema) for name in names if name in every}
+        properties |= {name: dict(self.told[name]) for name in names if name in self.told}
         one = {"type": "object", "properties": properties}
         if not listed:
             return one
@@ -91,21 +101,21 @@ class AnswerCompiler:
         }
 
 
-def _own(field: Field) -> Getter:
-    view = field.optic.view
-    if not field.declared.list:
+def _own(one: Field) -> Getter:
+    view = one.optic.view
+    if not one.declared.list:
         return lambda resource, _row, _echo: view(resource)
 
-    def listed(resource: dict[str, Any], _row: Row, _echo: Mapping[str, str]) -> Any:
+    def listed(resource: dict[str, Any], _row: Row, _echo: Mapping[str, Any]) -> Any:
         value = view(resource)
         return [] if value is MISSING else value
 
     return listed
 
 
-def _derived(field: DerivedField, asks: list[Derived]) -> Getter:
+def _derived(one: DerivedField, asks: list[Derived]) -> Getter:
     """Reads the field's columns of a row; sub-searches that were asked already are shared."""
-    asks += [ask for ask in field.asks if ask not in asks]
-    columns = [asks.index(ask) for ask in field.asks]
-    read = field.read
+    asks += [ask for ask in one.asks if ask not in asks]
+    columns = [asks.index(ask) for ask in one.asks]
+    read = one.read
     return lambda _resource, row, _echo: read([row[at] for at in columns])

@@ -4,7 +4,7 @@ A list that requires something of the resource it belongs to (`requires`) looks 
 empty page would not tell a thread without messages from one that is not there or not the caller's.
 
 The client's id of a change (`mutation`) outlives its idempotency keys, which a device makes anew
-for every attempt: where it is given, it is the key.
+for every attempt: where both are given, both are kept, and a retry by either is answered.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import orjson
 
 from fhir_server.context import Context
 from fhir_server.interactions import Answer, Idempotency, Interactions, Resource, Result
+from fhir_server.interactions.model import LIFETIME
 from fhir_server.mapping.answer import CURSOR, ITEMS
 from fhir_server.mapping.inputs import Inputs
 from fhir_server.mapping.query import Criteria
@@ -27,6 +28,8 @@ from fhir_server.problems import Problem, invalid, not_found
 
 # A device may be without a network for long before it repeats a change.
 MUTATIONS_KEPT = timedelta(days=90)
+# Interactions whose answer is one version of one resource.
+TAGGED = ("read", "update", "patch")
 REPLAYED = {"idempotency-replayed": "true"}
 # How the domain refuses a create below a resource that is not there, or is of another kind.
 NO_PARENT = ("not-found", "business-rule")
@@ -36,8 +39,8 @@ NO_PARENT = ("not-found", "business-rule")
 class Call:
     """A request for a route, as HTTP or a bus brought it; values are v1's.
 
-    `asked` is the query, `document` the body, `key` the idempotency key, and `mutation` the
-    client's id of the change.
+    `asked` is the query, `document` the body, `key` the idempotency key, `mutation` the client's
+    id of the change, and `if_match` the version that it is meant for.
     """
 
     ctx: Context
@@ -46,6 +49,7 @@ class Call:
     document: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
     mutation: str | None = None
+    if_match: str | None = None
 
 
 async def perform(interactions: Interactions, route: Route, call: Call) -> Answer:
@@ -56,19 +60,19 @@ async def perform(interactions: Interactions, route: Route, call: Call) -> Answe
     try:
         return await _PERFORM[route.interaction](interactions, route, call, inputs)
     except Problem as problem:
-        raise _reworded(problem, route, inputs) from None
+        raise reworded(problem, route, inputs) from None
 
 
-def _reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
+def reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
     """v1 speaks of threads where FHIR speaks of Communication/0198…."""
     if problem.issues[0].expression == "_cursor":
         return invalid("cursor is not one of this list", "cursor")
-    if route.addressed is None:
+    reference = route.reference(inputs.path)
+    if reference is None:
         return problem
     below = route.interaction == "create" and problem.status == 422
     if below and problem.issues[0].code in NO_PARENT:
         return not_found(route.noun)
-    reference = inputs.path[route.addressed]
     if reference not in problem.diagnostics:
         return problem
     return Problem(
@@ -90,19 +94,38 @@ async def _create(interactions: Interactions, route: Route, call: Call, inputs: 
 
 
 async def _read(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
-    return _given(route, call, await _addressed(interactions, route, call, inputs))
+    return given(route, call, await addressed(interactions, route, call, inputs))
 
 
-async def _addressed(
+async def addressed(
     interactions: Interactions, route: Route, call: Call, inputs: Inputs
 ) -> Resource:
-    """What the path names; 404 where it is of another kind, 403 where `requires` is not met."""
-    criteria = _pairs(route.requires, inputs)
-    stored = await interactions.read(call.ctx, route.owner, _id(route, inputs), criteria=criteria)
-    return _of_kind(route, orjson.loads(stored.body))
+    """What is meant; 404 where it is of another kind, 403 where `requires` is not met."""
+    criteria = pairs(route.requires, inputs)
+    stored = await interactions.read(call.ctx, route.owner, id_of(route, inputs), criteria=criteria)
+    return of_kind(route, orjson.loads(stored.body))
 
 
-def _of_kind(route: Route, resource: Resource) -> Resource:
+async def _update(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
+    """What v1 has no words for stays as it is."""
+    rendering = _Rendering(route, call)
+    id = id_of(route, inputs)
+    new = {"resourceType": route.resource, "id": id}
+    result = await interactions.replace(
+        call.ctx,
+        route.resource,
+        id,
+        lambda current: route.write(copied(of_kind(route, current) if current else new), inputs),
+        new=route.at is not None,
+        if_match=call.if_match,
+        idempotency=rendering.idempotency(),
+        criteria=pairs(route.requires, inputs),
+    )
+    return rendering.answer(result)
+
+
+def of_kind(route: Route, resource: Resource) -> Resource:
+    """The resource; 404 where it is not what the prefix of its id says."""
     if route.kind and route.kind not in resource["meta"].get("profile", ()):
         raise not_found(route.noun)
     return resource
@@ -113,10 +136,11 @@ async def _patch(interactions: Interactions, route: Route, call: Call, inputs: I
     result = await interactions.patch(
         call.ctx,
         route.resource,
-        _id(route, inputs),
-        lambda current: route.write(copied(_of_kind(route, current)), inputs),
+        id_of(route, inputs),
+        lambda current: route.write(copied(of_kind(route, current)), inputs),
+        if_match=call.if_match,
         idempotency=rendering.idempotency(),
-        criteria=_pairs(route.requires, inputs),
+        criteria=pairs(route.requires, inputs),
     )
     return rendering.answer(result)
 
@@ -129,10 +153,10 @@ async def _operation(
         call.ctx,
         route.declared.operation,
         route.resource,
-        _id(route, inputs),
+        id_of(route, inputs),
         route.write({"resourceType": route.written}, inputs),
         idempotency=rendering.idempotency(),
-        criteria=_pairs(route.requires, inputs),
+        criteria=pairs(route.requires, inputs),
     )
     return rendering.answer(result)
 
@@ -142,7 +166,7 @@ async def _search(interactions: Interactions, route: Route, call: Call, inputs: 
         raise TypeError(f"{route.id} is no search")
     params, cursor = route.query.params(call.asked, inputs)
     if route.requires:
-        await _addressed(interactions, route, call, inputs)
+        await addressed(interactions, route, call, inputs)
     page = await interactions.search(
         call.ctx,
         route.resource,
@@ -159,9 +183,13 @@ async def _search(interactions: Interactions, route: Route, call: Call, inputs: 
     return Answer(route.answered.status, orjson.dumps({ITEMS: items, **more}))
 
 
-def _given(route: Route, call: Call, resource: Resource) -> Answer:
-    given = route.answered.read(resource, (), call.path)
-    return Answer(route.answered.status, orjson.dumps(given))
+def given(
+    route: Route, call: Call, resource: Resource, told: Mapping[str, Any] | None = None
+) -> Answer:
+    """What the route gives of the resource, and of what is `told` of its content."""
+    found = route.answered.read(resource, (), {**call.path, **(told or {})})
+    tag = {"etag": f'W/"{resource["meta"]["versionId"]}"'} if route.interaction in TAGGED else {}
+    return Answer(route.answered.status, orjson.dumps(found), tag)
 
 
 @dataclass(slots=True)
@@ -176,12 +204,14 @@ class _Rendering:
         call = self.call
         request = fingerprint(self.route, call)
         if call.mutation:
-            return Idempotency(f"mutation {call.mutation}", request, self.render, MUTATIONS_KEPT)
+            beside = {call.key: LIFETIME} if call.key else {}
+            key = f"mutation {call.mutation}"
+            return Idempotency(key, request, self.render, MUTATIONS_KEPT, beside)
         return Idempotency(call.key, request, self.render) if call.key else None
 
     def render(self, result: Result) -> Answer:
         found = result.resource if result.parameters is None else result.parameters
-        self.made = _given(self.route, self.call, found or {})
+        self.made = given(self.route, self.call, found or {})
         return self.made
 
     def answer(self, result: Result) -> Answer:
@@ -198,12 +228,12 @@ def fingerprint(route: Route, call: Call) -> str:
     return hashlib.blake2b("\n".join(words).encode() + b"\n" + body, digest_size=16).hexdigest()
 
 
-def _id(route: Route, inputs: Inputs) -> str:
+def id_of(route: Route, inputs: Inputs) -> str:
     """The FHIR id of the addressed resource."""
-    return inputs.path[route.addressed or ""].partition("/")[2]
+    return (route.reference(inputs.path) or "").partition("/")[2]
 
 
-def _pairs(criteria: Criteria, inputs: Inputs) -> list[tuple[str, str]]:
+def pairs(criteria: Criteria, inputs: Inputs) -> list[tuple[str, str]]:
     return [(name, value(inputs)) for name, value in criteria]
 
 
@@ -220,6 +250,7 @@ Performed = Callable[[Interactions, Route, Call, Inputs], Awaitable[Answer]]
 _PERFORM: Mapping[str, Performed] = {
     "create": _create,
     "read": _read,
+    "update": _update,
     "patch": _patch,
     "operation": _operation,
     "search": _search,

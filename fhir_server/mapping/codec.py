@@ -100,7 +100,9 @@ _STRING = {"type": "string", "minLength": 1}
 _INSTANT = Codec(_instant, _same, {"type": "string", "format": "date-time"})
 _TEXT = Codec(_text, _same, _STRING)
 PRIMITIVES: Mapping[str, Codec] = {
-    **dict.fromkeys(("string", "markdown", "code", "uri", "url", "canonical", "id"), _TEXT),
+    **dict.fromkeys(
+        ("string", "markdown", "code", "uri", "url", "canonical", "id", "base64Binary"), _TEXT
+    ),
     **dict.fromkeys(("dateTime", "instant"), _INSTANT),
     **dict.fromkeys(
         ("integer", "positiveInt", "unsignedInt"), Codec(_integer, _same, {"type": "integer"})

@@ -78,7 +78,8 @@ class FieldCompiler:
         if line.fields is not None:
             members = self._members(line, steps, faults)
             encode, schema = _object(members)
-            inner = group({n: member.optic for n, member in members.items()})
+            lists = [name for name, member in members.items() if member.declared.list]
+            inner = group({name: member.optic for name, member in members.items()}, lists)
         else:
             codec = self._codec(line, steps, faults)
             if codec is None:

@@ -13,6 +13,8 @@ from fhir_server.mapping.faults import Faults
 from fhir_server.problems import forbidden
 
 WORDS = ("caller", "patient", "now", "value")
+# What is known of uploaded bytes: `$content.size` ….
+CONTENT = ("file", "size", "sha256", "sha1")
 _WORD = re.compile(r"\$(?P<word>[a-z]+)(?:\.(?P<name>\w+))?")
 _RESERVED = re.compile(r"[\\,$|]")
 
@@ -20,13 +22,14 @@ _RESERVED = re.compile(r"[\\,$|]")
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """`path` as references by parameter, `body` as FHIR values by field, `value` of a filter, and
-    `mutation`, the client's id of this change."""
+    `mutation`, the client's id of this change. `content` is what an upload was found to be."""
 
     ctx: Context
     path: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
     mutation: str | None = None
     value: str = ""
+    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 Supply = Callable[[Inputs], Any]
@@ -70,10 +73,14 @@ def supply(text: str, paths: Iterable[str], bodies: Iterable[str], faults: Fault
     word, name = found["word"], found["name"]
     if word in _SUPPLIES and name is None:
         return _SUPPLIES[word]
-    if word == "path" and name in paths:
-        return lambda inputs: inputs.path[name]
-    if word == "body" and name in bodies:
-        return lambda inputs: inputs.body.get(name)
-    known = [*WORDS, *(f"path.{n}" for n in paths), *(f"body.{n}" for n in bodies)]
+    named = {"path": paths, "body": bodies, "content": CONTENT}
+    if name in named.get(word, ()):
+        return lambda inputs: getattr(inputs, word).get(name)
+    known = [
+        *WORDS,
+        *(f"content.{n}" for n in CONTENT),
+        *(f"path.{n}" for n in paths),
+        *(f"body.{n}" for n in bodies),
+    ]
     faults.unknown("word", text[1:], known)
     return None

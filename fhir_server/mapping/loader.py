@@ -13,16 +13,23 @@ from pydantic import BaseModel, ValidationError
 from fhir_server.definitions.loader import DeclarationError, did_you_mean
 from fhir_server.definitions.model import Definitions, Profile
 from fhir_server.mapping.compiler import RouteCompiler
+from fhir_server.mapping.consumed import Consumed, compile_consumed
 from fhir_server.mapping.derived import DerivedCompiler, DerivedField
 from fhir_server.mapping.events import EventShape, compile_events
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field, FieldCompiler
-from fhir_server.mapping.model import FieldDeclaration, MappingDeclaration, ServiceDeclaration
+from fhir_server.mapping.model import (
+    ErrorTexts,
+    FieldDeclaration,
+    MappingDeclaration,
+    ServiceDeclaration,
+)
 from fhir_server.mapping.route import Route
 from fhir_server.mapping.searches import SearchNames
 from fhir_server.mapping.shapes import Shapes, Structures
 
-SERVICE = "_service.yaml"
+# What all concepts share; every other file is a concept.
+SERVICE, ERRORS = "_service.yaml", "_errors.yaml"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,6 +44,7 @@ class Concept:
     derived: Mapping[str, DerivedField]
     routes: tuple[Route, ...]
     events: Mapping[str, EventShape]
+    consumed: Mapping[str, Consumed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Mappings:
 
     service: ServiceDeclaration
     files: Mapping[str, Concept]
+    errors: Mapping[str, Mapping[str, str]]
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -55,6 +64,13 @@ class Mappings:
         """The shape of each event type."""
         return {
             type_: shape for file in self.files.values() for type_, shape in file.events.items()
+        }
+
+    @property
+    def consumed(self) -> dict[str, Consumed]:
+        """What each type of other services' events is here."""
+        return {
+            type_: found for file in self.files.values() for type_, found in file.consumed.items()
         }
 
     def route(self, name: str) -> Route:
@@ -79,6 +95,7 @@ class _Loader:
 
     def load(self) -> Mappings:
         service = self._read(self._folder / SERVICE, ServiceDeclaration)
+        errors = self._read(self._folder / ERRORS, ErrorTexts)
         declared = self._declared()
         compilers = {name: self._compiler(name, file) for name, file in declared.items()}
         fields = {
@@ -90,7 +107,7 @@ class _Loader:
             name: searches.fields(file.fields, self._faults(name, "fields"))
             for name, file in declared.items()
         }
-        if service is None:
+        if service is None or errors is None:
             raise DeclarationError(self._errors)
         kinds = self._kinds(declared.values())
         files = {
@@ -101,10 +118,10 @@ class _Loader:
         self._check_events(files.values())
         if self._errors:
             raise DeclarationError(dict.fromkeys(self._errors))
-        return Mappings(service, files)
+        return Mappings(service, files, errors.root)
 
     def _declared(self) -> dict[str, MappingDeclaration]:
-        paths = sorted(p for p in self._folder.glob("*.yaml") if p.name != SERVICE)
+        paths = sorted(p for p in self._folder.glob("*.yaml") if p.name not in (SERVICE, ERRORS))
         found = {path.stem: self._read(path, MappingDeclaration) for path in paths}
         return {name: file for name, file in found.items() if file is not None}
 
@@ -119,7 +136,7 @@ class _Loader:
     ) -> Concept:
         declared = compiler.declared
         mutation = self._mutation(service, compiler)
-        routes = RouteCompiler(
+        compiled = RouteCompiler(
             f"mappings/{name}.yaml",
             service,
             self._definitions,
@@ -128,9 +145,11 @@ class _Loader:
             derived,
             kinds,
             mutation,
-        ).routes(self._faults(name, "routes"))
+        )
+        routes = compiled.routes(self._faults(name, "routes"))
         events = compile_events(declared.events, fields, self._faults(name, "events"))
-        return Concept(name, declared, fields, derived, tuple(routes), events)
+        consumed = compile_consumed(compiled, self._faults(name, "consumes"))
+        return Concept(name, declared, fields, derived, tuple(routes), events, consumed)
 
     def _faults(self, name: str, key: str = "") -> Faults:
         return Faults(f"mappings/{name}.yaml", key, self._errors)
@@ -198,6 +217,11 @@ class _Loader:
                         faults = self._faults(file.name, "routes")
                         faults.add(f"{name} is declared in {seen[name]} as well")
                     seen[name] = route.file
+            for type_ in file.consumed:
+                if type_ in seen:
+                    faults = self._faults(file.name, "consumes")
+                    faults.add(f"{type_} is declared in {seen[type_]} as well")
+                seen[type_] = f"mappings/{file.name}.yaml"
 
     def _check_events(self, files: Iterable[Concept]) -> None:
         known = {type_ for file in files for type_ in file.events}

@@ -6,12 +6,22 @@ FHIR interaction. Files name things; they never contain code.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
 
-INTERACTIONS = ("create", "read", "search", "patch", "operation")
+from fhir_server.definitions.loader import did_you_mean
+from fhir_server.problems import ALL_V1_CODES
+
+# The family of requests that a route belongs to when it names none.
+DEFAULT_LIMIT = "default"
+_RATE = re.compile(r"([1-9]\d{0,8})/(s|min|h)", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+INTERACTIONS = ("create", "read", "search", "update", "patch", "operation")
 
 
 class Declaration(BaseModel):
@@ -88,6 +98,17 @@ class PageDeclaration(Declaration):
     max: int = Field(default=100, ge=1)
 
 
+class ContentDeclaration(Declaration):
+    """Where a resource says what its bytes are: the fields of the file's name in the file store,
+    its own name, media type, size in bytes, and SHA-256 in hexadecimal."""
+
+    file: str
+    name: str
+    type: str
+    size: str
+    sha256: str
+
+
 class RouteDeclaration(Declaration):
     """One line of `routes`: its key is the method and the path."""
 
@@ -98,12 +119,19 @@ class RouteDeclaration(Declaration):
     does: str
     takes: dict[str, Any] = {}
     set: dict[str, Any] = {}
+    add: dict[str, str] = {}
+    remove: dict[str, str] = {}
     always: dict[str, str] = {}
     filters: dict[str, FilterDeclaration] = {}
     page: PageDeclaration | None = None
     gives: dict[int, dict[str, Any]]
     requires: dict[str, str] = {}
+    of: str | None = None
+    expects: dict[str, Any] = {}
+    content: Literal["upload", "append", "progress", "download"] | None = None
     events: tuple[str, ...] = ()
+    limit: str = DEFAULT_LIMIT
+    roles: tuple[str, ...] = ()
 
     @property
     def interaction(self) -> str:
@@ -118,25 +146,63 @@ class RouteDeclaration(Declaration):
     def _known(cls, does: str) -> str:
         word, _, name = does.partition(" ")
         if word not in INTERACTIONS:
-            raise ValueError("must be create, read, search, patch or operation <name>")
+            raise ValueError("must be create, read, search, update, patch or operation <name>")
         if (word == "operation") != bool(name):
             raise ValueError("`operation`, and only that, takes a name")
         return does
+
+    @model_validator(mode="after")
+    def _bytes_belong_to_one(self) -> RouteDeclaration:
+        writes = self.content in ("upload", "append")
+        if self.content and self.interaction != ("patch" if writes else "read"):
+            raise ValueError("`content: upload` and `append` belong to a patch, others to a read")
+        if self.expects and self.content is None:
+            raise ValueError("`expects` belongs to `content`")
+        return self
+
+
+class ConsumeDeclaration(Declaration):
+    """One line of `consumes`: an event of another service, and the interaction that it is here.
+
+    `subjects` are where it comes from; `when` the data it must have to concern us; `takes` and
+    `set` as in a route, where data that is not named is ignored; `id` the field that names the
+    resource of an update; `once` the search that finds what a create made already.
+    """
+
+    subjects: tuple[str, ...]
+    does: Literal["create", "update"]
+    when: dict[str, str | bool] = {}
+    takes: dict[str, Any]
+    set: dict[str, Any] = {}
+    id: str | None = None
+    once: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _is_one_resource(self) -> ConsumeDeclaration:
+        if self.does == "update" and (self.id is None or self.once):
+            raise ValueError("an update needs `id`, the field that names the resource")
+        if self.does == "create" and (not self.once or self.id):
+            raise ValueError("a create needs `once`, the search that finds what is there already")
+        return self
 
 
 class MappingDeclaration(Declaration):
     """A whole file: one v1 concept.
 
+    `at` is the id of the one resource of this kind that a tenant has, which its routes mean;
     `completed` names the elements that rules of the domain set, so that no route need set them;
-    `events` the fields that each type of event tells.
+    `events` the fields that each type of event tells; `consumes` are other services' events.
     """
 
     resource: str
     profile: str | None = None
+    at: str | None = None
     completed: tuple[str, ...] = ()
     fields: dict[str, FieldDeclaration]
+    content: ContentDeclaration | None = None
     routes: dict[str, RouteDeclaration] = {}
     events: dict[str, list[str]] = {}
+    consumes: dict[str, ConsumeDeclaration] = {}
 
 
 class LegacyDeclaration(Declaration):
@@ -144,6 +210,80 @@ class LegacyDeclaration(Declaration):
 
     deprecated: date
     sunset: date
+
+
+class EventsDeclaration(Declaration):
+    """Where events are published: `communication.message.sent` to `message.sent` below `subject`,
+    where `types` is `communication`. `legacy` are the old subjects, by the day that ends them and
+    by what an event's name begins with: `thread: ghasi.messaging.thread`. `dead` is where inbound
+    events go that cannot be used."""
+
+    types: str
+    subject: str
+    dead: str
+    legacy: dict[date, dict[str, str]] = {}
+
+    def subjects(self, type_: str, today: date) -> list[str]:
+        """Where an event of that type goes: first the subject that stays."""
+        name = type_.removeprefix(self.types + ".")
+        return [f"{self.subject}.{name}", *self._old(name, today)]
+
+    def roots(self) -> list[str]:
+        """What every subject begins with."""
+        old = {
+            subject.split(".")[0] if "." not in subject else ".".join(subject.split(".")[:2])
+            for names in self.legacy.values()
+            for subject in names.values()
+        }
+        return [self.subject, *sorted(old)]
+
+    def _old(self, name: str, today: date) -> Iterator[str]:
+        for sunset, names in self.legacy.items():
+            for prefix, subject in names.items():
+                if today <= sunset and name.startswith(prefix + "."):
+                    yield subject + name.removeprefix(prefix)
+
+
+class Rate(NamedTuple):
+    """At most `most` requests in any `seconds`."""
+
+    most: int
+    seconds: int
+
+
+class LimitDeclaration(Declaration):
+    """A family of requests: how many all users of a tenant together, and each of them, may make;
+    written `1000/min`, `10/s` or `500/h`."""
+
+    tenant: Rate | None = None
+    user: Rate | None = None
+
+    @field_validator("tenant", "user", mode="before")
+    @classmethod
+    def _rate(cls, text: Any) -> Any:
+        found = _RATE.fullmatch(str(text))
+        if found is None:
+            raise ValueError("a rate is a number and a time: 1000/min")
+        return Rate(int(found[1]), _SECONDS[found[2]])
+
+
+class ErrorTexts(RootModel[dict[str, dict[str, str]]]):
+    """`_errors.yaml`: what a refusal says, by language and by `error.code`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @field_validator("root")
+    @classmethod
+    def _known(cls, texts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for tag, said in texts.items():
+            if not _LANGUAGE.fullmatch(tag):
+                raise ValueError(f"{tag} is no language: two or three small letters")
+            for code in said:
+                if code not in ALL_V1_CODES:
+                    raise ValueError(
+                        f"{tag}: unknown code {code}{did_you_mean(code, ALL_V1_CODES)}"
+                    )
+        return texts
 
 
 class ServiceDeclaration(Declaration):
@@ -154,3 +294,12 @@ class ServiceDeclaration(Declaration):
     client_mutation: str = Field(alias="clientMutation")
     modules: tuple[str, ...]
     scopes: dict[str, str]
+    limits: dict[str, LimitDeclaration]
+    events: EventsDeclaration
+
+    @field_validator("limits")
+    @classmethod
+    def _has_default(cls, limits: dict[str, LimitDeclaration]) -> dict[str, LimitDeclaration]:
+        if DEFAULT_LIMIT not in limits:
+            raise ValueError(f"`{DEFAULT_LIMIT}` is missing")
+        return limits

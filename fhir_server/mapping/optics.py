@@ -17,7 +17,7 @@ elements survive. A reference is one value: pointing it elsewhere drops the old 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from fhir_server.mapping.codec import MISSING, Codec
 from fhir_server.mapping.path import Step
 
 # Elements that are what they point at: with another target, nothing else in them holds.
-POINTERS = ("Reference", "Attachment")
+POINTERS = ("Reference",)
 
 Read = Callable[[Any], Any]
 Merge = Callable[[Any, Any], Any]
@@ -44,13 +44,18 @@ def leaf(codec: Codec) -> Optic:
     return Optic(codec.decode, lambda slot: slot, lambda _, raw: raw, lambda _: MISSING)
 
 
-def group(members: Mapping[str, Optic]) -> Optic:
-    """An object of several values that lie in one element."""
+def group(members: Mapping[str, Optic], lists: Iterable[str] = ()) -> Optic:
+    """An object of several values that lie in one element; of those in `lists`, none is []."""
+    empty = tuple(lists)
     readers = [(name, member.view) for name, member in members.items()]
     raws = [(name, member.raw) for name, member in members.items()]
 
     def view(slot: Any) -> Any:
-        return _present(readers, slot)
+        found = _present(readers, slot)
+        if found is not MISSING:
+            for name in empty:
+                found.setdefault(name, [])
+        return found
 
     def raw(slot: Any) -> Any:
         return _present(raws, slot)

@@ -43,6 +43,8 @@ class Query:
     def params(self, asked: Pairs, inputs: Inputs) -> tuple[Pairs, str | None]:
         """FHIR search parameters and the cursor; Problem 400 names what is wrong."""
         given = _once(asked, [*self.filters, "cursor", "limit"])
+        if given.get("cursor") == "":
+            raise invalid("cursor is not one of this list", "cursor")
         found = [(name, value(inputs)) for name, value in self.always]
         for name, one in self.filters.items():
             value = given.get(name, one.default)

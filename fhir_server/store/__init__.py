@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from fhir_server.definitions.model import Definitions
 from fhir_server.store.access import Access
 from fhir_server.store.commit import Committer
+from fhir_server.store.doorbell import Doorbell
+from fhir_server.store.everything import Compartment
 from fhir_server.store.history import History
 from fhir_server.store.index import Indexer
 from fhir_server.store.load import Loader
 from fhir_server.store.outbox import Outbox
 from fhir_server.store.pool import build_pool
 from fhir_server.store.reindex import Reindexer
+from fhir_server.store.search.across import Across
 from fhir_server.store.search.planner import Planner
+from fhir_server.store.search.terms import Terms
 from fhir_server.store.session import Sessions
 from fhir_server.store.sweep import Sweeper
 from fhir_server.store.tables import build_tables
@@ -32,12 +36,15 @@ class Store:
     sessions: Sessions
     access: Access
     planner: Planner
+    across: Across
     loader: Loader
     committer: Committer
     history: History
     timeline: Timeline
+    compartment: Compartment
     indexer: Indexer
     outbox: Outbox
+    doorbell: Doorbell
     tenants: Tenants
     reindexer: Reindexer
     sweeper: Sweeper
@@ -51,22 +58,28 @@ def build_store(
     pool_timeout: float,
     cursor_key: bytes,
     base: str | None = None,
+    terms: Terms | None = None,
 ) -> Store:
-    """A store on the database at `url`; `base` is this server's own FHIR address."""
+    """A store on the database at `url`; `base` is this server's own FHIR address, `terms` knows
+    the codes."""
     tables = build_tables(definitions.types)
-    access = Access(definitions, tables)
+    access = Access(definitions, tables, terms)
     indexer, writer = Indexer(definitions, base), Writer(tables)
-    planner = Planner(definitions, tables, access, cursor_key, base)
+    planner = Planner(definitions, tables, access, cursor_key, base, terms)
+    sessions = Sessions(build_pool(url, size=pool_size, timeout=pool_timeout))
     return Store(
-        sessions=Sessions(build_pool(url, size=pool_size, timeout=pool_timeout)),
+        sessions=sessions,
         access=access,
         planner=planner,
+        across=Across(tables, planner, cursor_key),
         loader=Loader(tables, access),
         committer=Committer(writer),
         history=History(tables),
         indexer=indexer,
         timeline=Timeline(tables, planner, cursor_key),
-        outbox=Outbox(tables),
+        compartment=Compartment(definitions, tables, planner, cursor_key),
+        outbox=Outbox(),
+        doorbell=Doorbell(url, sessions),
         tenants=Tenants(tables),
         reindexer=Reindexer(tables, indexer, writer),
         sweeper=Sweeper(tables),

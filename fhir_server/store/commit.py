@@ -1,8 +1,10 @@
-"""Committing a decision: one statement for one change, one transaction for several."""
+"""Committing a decision: one statement for each type and kind of change, one transaction for
+several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
@@ -31,36 +33,47 @@ class Committer:
         answer: KeptAnswer | None,
     ) -> None:
         """Raises OvertakenError when a guard, a base version or the key was overtaken."""
-        statements = self._statements(ctx, changes, guards, events, answer)
+        groups = _groups(changes)
+        statements = self._statements(ctx, groups, guards, events, answer)
         try:
-            if len(statements) == 1:
-                _check(await session.execute(*statements[0]))
-            elif statements:
+            if len(changes) <= 1:
+                for statement in statements:
+                    _check([1], [await session.execute(*statement)])
+            else:
                 async with session.transaction():
-                    _check(*await session.execute_all(statements))
+                    written = await session.execute_all(statements)
+                    _check([len(group) for group in groups], written)
         except (UniqueViolation, SerializationFailure, DeadlockDetected) as error:
             raise OvertakenError from error
+        if events:
+            session.announce()
 
     def _statements(
         self,
         ctx: Context,
-        changes: Sequence[Change],
+        groups: Sequence[Sequence[Change]],
         guards: Sequence[Guard],
         events: Sequence[OutboxEvent],
         answer: KeptAnswer | None,
     ) -> list[tuple[str, Args]]:
-        # One order of locks for everyone, the loader's. What belongs to all changes together is
-        # written with the first of them.
-        changes = sorted(changes, key=lambda change: (change.stored.type, change.stored.id))
-        if not changes:
+        """What belongs to all changes together is written with the first of them."""
+        if not groups:
             return [self._writer.answer_only(ctx.tenant, ctx.now, answer)] if answer else []
-        first, *others = changes
+        first, *others = groups
         return [
             self._writer.statement(ctx.tenant, first, guards, events, answer),
-            *(self._writer.statement(ctx.tenant, change, (), (), None) for change in others),
+            *(self._writer.statement(ctx.tenant, group) for group in others),
         ]
 
 
-def _check(*written: int) -> None:
-    if any(rows != 1 for rows in written):
+def _groups(changes: Sequence[Change]) -> list[list[Change]]:
+    """By type and kind; within them one order of locks for everyone, the loader's."""
+    if len(changes) <= 1:
+        return [list(changes)] if changes else []
+    ordered = sorted(changes, key=lambda c: (c.stored.type, c.kind, c.stored.id))
+    return [list(group) for _, group in groupby(ordered, key=lambda c: (c.stored.type, c.kind))]
+
+
+def _check(wanted: Sequence[int], written: Sequence[int]) -> None:
+    if list(wanted) != list(written):
         raise OvertakenError

@@ -28,6 +28,7 @@ with warnings.catch_warnings(action="ignore"):  # it looks for XDG_RUNTIME_DIR w
 
 RECOVERY_SECONDS: Final = 300
 ORPHAN_SECONDS: Final = 10
+POLL_SECONDS: Final = 0.2
 DATABASE: Final = "fhir_server"
 MEBIBYTE: Final = 1024 * 1024
 
@@ -98,12 +99,30 @@ def _start(server: PostgresServer, parameters: Mapping[str, str]) -> None:
     with _neutral_locale():
         server.ensure_pgdata_inited()
         _configure(server.pgdata, parameters)
-        _clear_after_crash(server.pgdata)
-        try:
-            server.ensure_postgres_running()
-        except subprocess.TimeoutExpired:  # it is recovering from a crash
-            _await_ready(server.pgdata)
-            server.ensure_postgres_running()
+        _ensure_running(server)
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while not _answers(server):  # it was being killed, and its process still there to see
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"PostgreSQL does not answer; see {server.pgdata / 'log'}")
+            time.sleep(POLL_SECONDS)
+            _ensure_running(server)
+
+
+def _ensure_running(server: PostgresServer) -> None:
+    _clear_after_crash(server.pgdata)
+    try:
+        server.ensure_postgres_running()
+    except subprocess.TimeoutExpired:  # it is recovering from a crash
+        _await_ready(server.pgdata)
+        server.ensure_postgres_running()
+
+
+def _answers(server: PostgresServer) -> bool:
+    try:
+        psycopg.connect(server.get_uri(), connect_timeout=ORPHAN_SECONDS).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextmanager
@@ -171,7 +190,7 @@ def _await_ready(home: Path) -> None:
         info = PostmasterInfo.read_from_pgdata(home)
         if info is not None and info.status == "ready":
             return
-        time.sleep(0.2)
+        time.sleep(POLL_SECONDS)
     raise TimeoutError(f"the embedded PostgreSQL is not ready; see {home / 'log'}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -12,15 +13,17 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    any_,
     bindparam,
     cast,
     func,
-    literal_column,
     or_,
     select,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from fhir_server.store.search.cursor import Place
 from fhir_server.store.session import Row, Session
 from fhir_server.store.span import ALWAYS, Span
 from fhir_server.store.sql import constant, sql_text
@@ -28,6 +31,7 @@ from fhir_server.store.stored import Stored
 from fhir_server.store.tables import Instant, Tables
 
 LAST = 2**31 - 1
+_NEWEST = Place([LAST])
 _COLUMNS = ("version", "updated", "body", "made")
 
 
@@ -47,14 +51,17 @@ class History:
         resource_type: str,
         id: str,
         *,
-        before: int = LAST,
+        place: Place | None = None,
         limit: int,
         span: Span = ALWAYS,
-    ) -> list[Stored]:
-        """Versions below `before`, newest first; an empty body is a deletion."""
-        args = {**_args(id, span), "before": before, "limit": limit}
-        rows = await session.fetch(self._page(resource_type, span.bounded), args)
-        return [_stored(resource_type, id, row) for row in rows]
+    ) -> tuple[list[Stored], bool]:
+        """Versions below that of `place`, newest first, or those just above where it is before a
+        version, and whether there are more that way; an empty body is a deletion."""
+        at, before = place or _NEWEST
+        args = {**_args(id, span), "place": at[0] if at else 0, "limit": limit + 1}
+        rows = await session.fetch(self._page(resource_type, span.bounded, before), args)
+        shown = rows[limit - 1 :: -1] if before else rows[:limit]
+        return [_stored(resource_type, id, row) for row in shown], len(rows) > limit
 
     async def version(
         self, session: Session, resource_type: str, id: str, version: int
@@ -71,17 +78,20 @@ class History:
         rows = await session.fetch(self._count(resource_type, span.bounded), _args(id, span))
         return int(rows[0][0])
 
-    async def last_superseded(self, session: Session, resource_type: str, id: str) -> int:
-        """The highest version no longer current; 0 where there is none."""
-        rows = await session.fetch(self._last, {"type": resource_type, "id": id})
-        return int(rows[0][0])
+    async def last_superseded(
+        self, session: Session, resource_type: str, ids: Sequence[str]
+    ) -> dict[str, int]:
+        """The highest version no longer current, of those that have one."""
+        rows = await session.fetch(self._last, {"type": resource_type, "ids": ids})
+        return dict(rows)
 
-    def _compile_page(self, resource_type: str, bounded: bool) -> str:  # noqa: FBT001 - a key
+    def _compile_page(self, resource_type: str, bounded: bool, before: bool) -> str:  # noqa: FBT001 - a key
         versions = self._within(resource_type, bounded)
+        number, place = versions.c.version, cast(bindparam("place"), Integer)
         return sql_text(
             select(*(versions.c[name] for name in _COLUMNS))
-            .where(versions.c.version < cast(bindparam("before"), Integer))
-            .order_by(versions.c.version.desc())
+            .where(number > place if before else number < place)
+            .order_by(number.asc() if before else number.desc())
             .limit(bindparam("limit"))
         )
 
@@ -138,6 +148,11 @@ def _stored(resource_type: str, id: str, row: Row) -> Stored:
 
 def _last(tables: Tables) -> Select[Any]:
     history = tables.history
-    return select(func.coalesce(func.max(history.c.version), literal_column("0"))).where(
-        history.c.type == cast(bindparam("type"), Text), history.c.id == cast(bindparam("id"), Text)
+    return (
+        select(history.c.id, func.max(history.c.version))
+        .where(
+            history.c.type == cast(bindparam("type"), Text),
+            history.c.id == any_(cast(bindparam("ids"), ARRAY(Text))),
+        )
+        .group_by(history.c.id)
     )

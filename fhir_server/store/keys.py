@@ -9,6 +9,7 @@ values.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -46,6 +47,32 @@ def present(parameter: str) -> str:
 def absent(parameter: str) -> str:
     """The name under which a resource without a value of a hot parameter has a key."""
     return parameter + ":absent"
+
+
+def name_below(parameter: str) -> str:
+    """The name under which a value has a key for each place that it is below or at."""
+    return parameter + ":below"
+
+
+def name_text(parameter: str) -> str:
+    """The name under which the words beside a value are kept."""
+    return parameter + ":text"
+
+
+def name_identifier(parameter: str, kind: str | None = None) -> str:
+    """The name under which a reference's identifier has keys; of all of them, or of those that
+    say the type `kind`, or of those that say none (empty)."""
+    return f"{parameter}:identifier" if kind is None else f"{parameter}:identifier:{kind}"
+
+
+def name_part(parameter: str, number: int) -> str:
+    """The name under which one part of a composite is kept."""
+    return f"{parameter}${number}"
+
+
+def combined(forms: Iterable[str]) -> str:
+    """Values that a composite's parts have together; no two combinations look alike."""
+    return "".join(f"{len(form)}:{form}" for form in forms)
 
 
 def present_key(tenant: str, parameter: str) -> int:

@@ -25,7 +25,9 @@ from fhir_server.store.tables import Tables
 from fhir_server.store.write import KeptAnswer
 
 KEPT = ""
-CLAIM = "SELECT pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"
+CLAIM = (
+    "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%(names)s::text[]) AS name"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,10 @@ class LoadedRow:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The rows found, and the kept answer where the key was used before."""
+    """The rows found, and what is kept of each key that was used before."""
 
     rows: Sequence[LoadedRow]
-    kept: KeptAnswer | None
+    kept: Sequence[KeptAnswer]
 
 
 class Loader:
@@ -57,7 +59,7 @@ class Loader:
         session: Session,
         ctx: Context,
         refs: Iterable[tuple[str, str]],
-        key: str | None = None,
+        keys: Sequence[str] = (),
         *,
         lock: bool = False,
     ) -> Loaded:
@@ -65,46 +67,56 @@ class Loader:
         of the transaction, in one order for everyone."""
         wanted = _by_type(refs)
         if not lock:
-            return await self._together(session, ctx, wanted, key)
+            return await self._together(session, ctx, wanted, keys)
         # FOR UPDATE and UNION exclude each other: a statement for each type.
         parts = [
-            await self._together(session, ctx, {name: ids}, None, lock=True)
+            await self._together(session, ctx, {name: ids}, (), lock=True)
             for name, ids in wanted.items()
         ]
-        kept = await self._together(session, ctx, {}, key)
+        kept = await self._together(session, ctx, {}, keys)
         return Loaded([row for part in parts for row in part.rows], kept.kept)
 
-    async def claim(self, session: Session, ctx: Context, resource_type: str, id: str) -> None:
-        """Until the end of the transaction nobody else who claims the id can create it; a row
-        that is not there cannot be locked."""
-        await session.fetch(CLAIM, {"name": f"{ctx.tenant} {resource_type}/{id}"})
+    async def claim(self, session: Session, ctx: Context, refs: Iterable[tuple[str, str]]) -> None:
+        """Until the end of the transaction nobody else who claims one of these ids can create it;
+        a row that is not there cannot be locked."""
+        await self._claim(session, [f"{ctx.tenant} {type_}/{id}" for type_, id in refs])
 
-    async def claim_search(
-        self, session: Session, ctx: Context, resource_type: str, meaning: str
+    async def claim_searches(
+        self, session: Session, ctx: Context, asked: Iterable[tuple[str, str]]
     ) -> None:
-        """Until the end of the transaction nobody else who claims a search of that meaning gets
-        past this line; what is not there cannot be locked, nor can the lack of it."""
-        await session.fetch(CLAIM, {"name": f"{ctx.tenant} {resource_type}?{meaning}"})
+        """Until the end of the transaction nobody else who claims a search of that type and
+        meaning gets past this line; what is not there cannot be locked, nor can the lack of it."""
+        await self._claim(session, [f"{ctx.tenant} {type_}?{meaning}" for type_, meaning in asked])
+
+    async def _claim(self, session: Session, names: Iterable[str]) -> None:
+        """In one order for everyone."""
+        ordered = sorted(set(names))
+        if not ordered:
+            return
+        try:
+            await session.fetch(CLAIM, {"names": ordered})
+        except DeadlockDetected as error:
+            raise OvertakenError from error
 
     async def _together(
         self,
         session: Session,
         ctx: Context,
         wanted: Mapping[str, list[str]],
-        key: str | None,
+        keys: Sequence[str],
         *,
         lock: bool = False,
     ) -> Loaded:
-        if not wanted and key is None:
-            return Loaded((), None)
+        if not wanted and not keys:
+            return Loaded((), ())
         rights = [(name, self._access.node(ctx, name)) for name in wanted]
         values = [value for _, node in rights for value in node.values]
         args: dict[str, Any] = {f"v{n}": value for n, value in enumerate(values)}
         args |= {f"ids{n}": ids for n, ids in enumerate(wanted.values())}
-        args |= {"caller": ctx.subject, "key": key, "now": ctx.now}
+        args |= {"caller": ctx.subject, "keys": list(keys), "now": ctx.now}
         shape = tuple((name, node.shape) for name, node in rights)
         try:
-            return _loaded(await session.fetch(self._sql(shape, key is not None, lock), args))
+            return _loaded(await session.fetch(self._sql(shape, bool(keys), lock), args))
         except DeadlockDetected as error:
             # Rows that a rule asks for late are locked late, out of the common order.
             raise OvertakenError from error
@@ -150,7 +162,7 @@ class Loader:
             cast(table.c.headers, JSON),
         ).where(
             table.c.caller == cast(bindparam("caller"), Text),
-            table.c.key == cast(bindparam("key"), Text),
+            table.c.key == any_(cast(bindparam("keys"), ARRAY(Text))),
             table.c.expires > bindparam("now", type_=table.c.expires.type),
         )
 
@@ -163,10 +175,11 @@ def _by_type(refs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _loaded(rows: Iterable[Row]) -> Loaded:
-    found, kept = [], None
+    found, kept = [], []
     for kind, id, version, updated, body, allowed, fingerprint, headers in rows:
         if kind == KEPT:
-            kept = KeptAnswer("", id, fingerprint, version, orjson.loads(headers), body, updated)
+            told = orjson.loads(headers)
+            kept.append(KeptAnswer("", fingerprint, version, told, body, {id: updated}))
         else:
             found.append(LoadedRow(Stored(kind, id, version, updated, body), bool(allowed)))
     return Loaded(found, kept)

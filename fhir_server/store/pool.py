@@ -22,9 +22,10 @@ wanted: ContextVar[str] = ContextVar("wanted", default="")
 
 
 class TenantConnection(AsyncConnection[TupleRow]):
-    """A connection and the tenant its session is set to."""
+    """A connection, the tenant its session is set to, and whether events were written by it."""
 
     tenant: str = ""
+    announced: bool = False
 
 
 async def configure(connection: TenantConnection) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from fhir_server.context import Context
@@ -31,6 +32,10 @@ class Session:
     def __init__(self, connection: TenantConnection) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+
+    def announce(self) -> None:
+        """Events were written: once the session ends, somebody is told."""
+        self._connection.announced = True
 
     async def fetch(self, sql: str, args: Args | None = None) -> list[Row]:
         """All rows; `json` columns as bytes."""
@@ -55,7 +60,10 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """All statements inside commit together, or none does."""
+        """All statements inside commit together, or none does; one inside another joins it."""
+        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+            yield
+            return
         async with self._connection.transaction():
             yield
 
@@ -81,6 +89,7 @@ class Sessions:
 
     def __init__(self, pool: TenantPool) -> None:
         self._pool = pool
+        self.told: Callable[[str], None] = _nobody
 
     async def open(self) -> None:
         """Connects; raises psycopg_pool.PoolTimeout when the database does not answer."""
@@ -108,7 +117,10 @@ class Sessions:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise _unavailable() from error
         finally:
+            announced, connection.announced = connection.announced, False
             await self._pool.putconn(connection)
+            if announced:
+                self.told(ctx.tenant)
 
     async def _checkout(self, tenant: str) -> TenantConnection:
         wanted.set(tenant)
@@ -131,6 +143,23 @@ class Sessions:
                 raise _unavailable() from error
             raise
         connection.tenant = tenant
+
+
+class Joined(Sessions):
+    """Hands out one session that is open already: reads inside a transaction see its writes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.told = _nobody
+
+    @asynccontextmanager
+    async def session(self, ctx: Context) -> AsyncIterator[Session]:
+        """The same one each time; it is `ctx.tenant`'s."""
+        yield self._session
+
+
+def _nobody(tenant: str) -> None:
+    """Nobody is told."""
 
 
 def _unavailable() -> Problem:

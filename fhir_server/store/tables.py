@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TSVECTOR
 
 from fhir_server.definitions.model import HotIndex, SearchParameter, ServedType
 
@@ -34,6 +35,12 @@ HOT = "p_"
 Instant = DateTime(timezone=True)
 # Byte order, so that prefixes become ranges that a B-tree serves.
 Bytewise = Text(collation="C")
+# The columns of words, by the parameter that declares them.
+WORDS: Final[Mapping[str, str]] = {"_text": HOT + "_text", "_content": HOT + "_content"}
+WAITING = "published IS NULL AND dead IS NULL"
+# Kilobytes of a GIN index that are not sorted in yet. Every look-up reads them all: with the 4 MB
+# that PostgreSQL allows it takes ten times as long while others write.
+PENDING: Final = {"gin_pending_list_limit": 64}
 MADE = "method and status of the request that made the version: PUT 200"
 
 
@@ -68,6 +75,7 @@ class ResourceTables:
 def _current(metadata: MetaData, served: ServedType) -> Table:
     name = table_name(served.name)
     hot = [column for parameter in served.hot for column in hot_columns(parameter)]
+    words = [WORDS[code] for code in WORDS if code in served.search]
     return Table(
         name,
         metadata,
@@ -81,10 +89,20 @@ def _current(metadata: MetaData, served: ServedType) -> Table:
         Column("sorts", JSONB, nullable=False, server_default=text("'{}'")),
         Column("made", Text, comment=MADE),
         *hot,
+        *(Column(column, TSVECTOR) for column in words),
         PrimaryKeyConstraint("tenant", "id", name=f"{name}_pk"),
         Index(f"{name}_updated", "tenant", "updated", "id"),
-        Index(f"{name}_keys", "keys", postgresql_using="gin"),
+        Index(f"{name}_keys", "keys", postgresql_using="gin", postgresql_with=PENDING),
         *(_hot_index(name, index) for index in served.indexes),
+        *(_words_index(name, column) for column in words),
+    )
+
+
+def _words_index(table: str, column: str) -> Index:
+    there = text(f"{column} IS NOT NULL")
+    label = f"{table}_{column.removeprefix(HOT)}"
+    return Index(
+        label, column, postgresql_using="gin", postgresql_with=PENDING, postgresql_where=there
     )
 
 
@@ -113,6 +131,7 @@ def _values(metadata: MetaData, served: ServedType) -> Table:
         Column("since", Instant),
         Column("until", Instant),
         Column("unit", Text),
+        Column("part", Integer, comment="the element of a composite that the row is a part of"),
         Index(f"{name}_owner", "tenant", "id"),
         Index(f"{name}_norm", "tenant", "param", "norm", postgresql_where=text("norm IS NOT NULL")),
         Index(f"{name}_low", "tenant", "param", "low", postgresql_where=text("low IS NOT NULL")),
@@ -162,7 +181,15 @@ def _outbox(metadata: MetaData) -> Table:
         Column("subject", Text, nullable=False, comment="the aggregate, as Type/id"),
         Column("time", Instant, nullable=False),
         Column("data", JSONB, nullable=False),
+        Column("published", Instant),
+        Column("dead", Instant, comment="when it was given up; `failure` says why"),
+        Column("failure", Text),
+        Column("tries", SmallInteger, nullable=False, server_default=text("0")),
+        Column("retry", Instant, comment="not to be tried before"),
         PrimaryKeyConstraint("tenant", "seq", name="outbox_pk"),
+        Index("outbox_waiting", "tenant", "seq", postgresql_where=text(WAITING)),
+        Index("outbox_done", "tenant", "published", postgresql_where=text("published IS NOT NULL")),
+        Index("outbox_dead", "tenant", "seq", postgresql_where=text("dead IS NOT NULL")),
     )
 
 

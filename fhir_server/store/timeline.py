@@ -2,8 +2,8 @@
 
 A version keeps its time, type, id and number when a newer one supersedes it and it moves to
 history, so these four are a place in the order that no later write shifts: a page continues after
-its last row whatever was written meanwhile. Each type adds its current rows and its superseded
-rows, each part in the order of an index and cut at the limit.
+its last row, or ends before its first, whatever was written meanwhile. Each type adds its current
+rows and its superseded rows, each part in the order of an index and cut at the limit.
 
 A past version is shown where the access policy shows the current one. Of a resource that has none
 any more, to system clients that may see the whole type.
@@ -12,7 +12,7 @@ any more, to system clients that may see the whole type.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -38,6 +38,7 @@ from fhir_server.store.search.cursor import Cursors, scope_of
 from fhir_server.store.search.node import EVERYTHING, NOTHING, Shape
 from fhir_server.store.search.order import Key
 from fhir_server.store.search.page import Reach
+from fhir_server.store.search.paging import Around, Ends, around
 from fhir_server.store.search.planner import Planner
 from fhir_server.store.search.predicates import Binds, Builder
 from fhir_server.store.session import Session
@@ -65,6 +66,7 @@ class _Question(NamedTuple):
     parts: tuple[_Part, ...]
     bounded: bool
     continued: bool
+    backward: bool
 
 
 class Timeline:
@@ -86,22 +88,22 @@ class Timeline:
         reach: Reach,
         limit: int,
         cursor: str = "",
-    ) -> tuple[list[Stored], str | None]:
-        """Versions, and the cursor after them where there are more; Problem 400 for a cursor
-        that is not one of this history."""
+    ) -> tuple[list[Stored], Around]:
+        """Versions, and the pages around them; Problem 400 for a cursor that is not one of this
+        history."""
         scope = _scope(ctx, types, span)
-        after = self._cursors.read(scope, _KEYS, cursor) if cursor else []
+        place = self._cursors.read(scope, _KEYS, cursor) if cursor else None
+        backward, values_at = (place.before, place.values) if place else (False, [])
         parts, values = self._parts(ctx, types, reach)
         if not parts:
-            return [], None
-        sql = self._sql(_Question(parts, span.bounded, bool(after)))
-        rows = await session.fetch(sql, _args(values, span, after, limit + 1))
+            return [], Around()
+        sql = self._sql(_Question(parts, span.bounded, bool(values_at), backward))
+        rows = await session.fetch(sql, _args(values, span, values_at, limit + 1))
         found = [Stored(t, i, v, u, body or b"", made) for t, i, v, u, body, made in rows[:limit]]
-        return found, self._next(scope, found) if len(rows) > limit else None
-
-    def _next(self, scope: bytes, found: Sequence[Stored]) -> str:
-        last = found[-1]
-        return self._cursors.write(scope, [last.updated, last.type, last.id, last.version])
+        if backward:
+            found.reverse()
+        write = partial(self._cursors.write, scope)
+        return found, around(write, place, _ends(found), more=len(rows) > limit)
 
     def _parts(
         self, ctx: Context, types: Sequence[str], reach: Reach
@@ -118,10 +120,11 @@ class Timeline:
         found = [s for part in question.parts for s in self._selects(build, part, question)]
         limit = bindparam("limit", type_=Integer)
         cut = [
-            select(s.order_by(*_newest(s.selected_columns)).limit(limit).subquery()) for s in found
+            select(s.order_by(*_order(s.selected_columns, question)).limit(limit).subquery())
+            for s in found
         ]
         page = union_all(*cut).subquery("page")
-        return sql_text(select(page).order_by(*_newest(page.c)).limit(limit))
+        return sql_text(select(page).order_by(*_order(page.c, question)).limit(limit))
 
     def _selects(self, build: Builder, part: _Part, question: _Question) -> Iterator[Select[Any]]:
         """The current rows, then the superseded ones; both bind the same values."""
@@ -159,6 +162,8 @@ def _select(part: _Part, columns: Any, question: _Question) -> Select[Any]:
         return found
     place = columns.updated, kind.collate("C"), columns.id, columns.version
     # The first comparison follows from the second, and an index can serve it.
+    if question.backward:
+        return found.where(columns.updated >= instant("after_updated"), tuple_(*place) > _after())
     return found.where(columns.updated <= instant("after_updated"), tuple_(*place) < _after())
 
 
@@ -171,9 +176,17 @@ def _after() -> ColumnElement[Any]:
     )
 
 
-def _newest(columns: Any) -> list[ColumnElement[Any]]:
+def _order(columns: Any, question: _Question) -> list[ColumnElement[Any]]:
+    """Newest first, or from the end."""
     place = columns.updated, columns.type.collate("C"), columns.id, columns.version
-    return [column.desc() for column in place]
+    return [column.asc() if question.backward else column.desc() for column in place]
+
+
+def _ends(found: Sequence[Stored]) -> Ends | None:
+    if not found:
+        return None
+    first, last = ([s.updated, s.type, s.id, s.version] for s in (found[0], found[-1]))
+    return first, last
 
 
 def _of_same(current: Row, old: FromClause, met: Condition) -> Condition:

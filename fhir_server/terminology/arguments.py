@@ -26,6 +26,12 @@ class Arguments:
         left_out = frozenset(names)
         return Arguments({name: v for name, v in self.given.items() if name not in left_out})
 
+    def joined(self, others: Arguments) -> Arguments:
+        """These and the others."""
+        names = dict.fromkeys((*self.given, *others.given))
+        both = {n: [*self.given.get(n, ()), *others.given.get(n, ())] for n in names}
+        return Arguments(both)
+
     def text(self, name: str) -> str | None:
         """A string, uri or code."""
         return self._typed(name, str)

@@ -13,6 +13,7 @@ from fhir_server.definitions.model import Definitions, ServedType
 from fhir_server.problems import Problem, not_found
 from fhir_server.store.search import result
 from fhir_server.store.search.asking import NotSupported
+from fhir_server.store.search.paging import NOTHING_AROUND, Around
 from fhir_server.terminology.criteria import Test, criterion, parameter_of, values
 
 Json = Mapping[str, Any]
@@ -22,12 +23,14 @@ SORTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page; `next` is the cursor of the one after it, `used` the parameters that took part."""
+    """A page, the pages `around` it, and the parameters that took part (`used`); `cursor` is the
+    one that was given."""
 
     matches: Sequence[Json]
     total: int | None
-    next: str | None
+    around: Around
     used: Sequence[Pair]
+    cursor: str
 
 
 class Catalogue:
@@ -60,9 +63,10 @@ class Catalogue:
             raise Problem(400, "not-supported", "; ".join(search.unknown))
         start = _position(asked.cursor)
         end = start + asked.count
-        following = str(end) if asked.count and end < len(found) else None
-        total = len(found) if asked.total or not asked.count else None
-        return Listing(found[start:end], total, following, [*search.used, *asked.others])
+        total = len(found) if asked.total != "none" or not asked.count else None
+        pages = _around(start, asked.count, len(found)) if asked.count else NOTHING_AROUND
+        used = [*search.used, *asked.others]
+        return Listing(found[start:end], total, pages, used, asked.cursor)
 
 
 class _Search:
@@ -104,6 +108,18 @@ class _Search:
         lacking = [r for r in found if not values(parameter, r)]
         having.sort(key=lambda r: min(values(parameter, r)), reverse=key.startswith("-"))
         return having + lacking
+
+
+def _around(start: int, count: int, total: int) -> Around:
+    return Around(
+        str(start + count) if start + count < total else None,
+        _place(max(min(start, total) - count, 0)) if start else None,
+        _place(max(total - 1, 0) // count * count),
+    )
+
+
+def _place(start: int) -> str:
+    return str(start) if start else ""
 
 
 def _position(cursor: str) -> int:

@@ -13,6 +13,7 @@ from fhir_server.fhir.path import compile
 from fhir_server.store.search.asking import NotSupported, bad_value
 from fhir_server.store.search.literals import alternatives, checked, split, unescaped
 from fhir_server.store.values.strings import normal
+from fhir_server.store.values.uris import above
 
 Json = Mapping[str, Any]
 Test = Callable[[Json], bool]
@@ -81,9 +82,17 @@ def _canonical(value: str, wanted: str) -> bool:
     return value == asked or value.partition("|")[0] == asked
 
 
+def _below(value: str, wanted: str) -> bool:
+    """Path-wise, as for stored resources."""
+    place = above(unescaped(wanted))
+    return bool(place) and place[-1] in above(value)
+
+
 _MATCHES: Final[Mapping[tuple[str, str], Match]] = {
     ("token", ""): _token,
     ("uri", ""): _uri,
+    ("uri", "below"): _below,
+    ("uri", "above"): lambda value, wanted: _below(unescaped(wanted), value),
     ("reference", ""): _canonical,
     ("string", ""): lambda value, wanted: normal(value).startswith(normal(unescaped(wanted))),
     ("string", "contains"): lambda value, wanted: normal(unescaped(wanted)) in normal(value),

@@ -37,12 +37,12 @@ class Remote:
             async with asyncio.timeout(self._timeout):
                 status, body = await self._post(url, orjson.dumps(parameters))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-            raise _down("does not answer") from None
+            raise down("does not answer") from None
         answer = _resource(body)
         if status in ANSWERS and answer.get("resourceType") == "OperationOutcome":
             raise _refusal(status, answer)
         if not httpx.codes.is_success(status) or not isinstance(answer.get("resourceType"), str):
-            raise _down(f"answered {status} without a resource")
+            raise down(f"answered {status} without a resource")
         return answer
 
     async def _post(self, url: str, content: bytes) -> tuple[int, bytes]:
@@ -51,7 +51,7 @@ class Remote:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > MOST_BYTES:
-                    raise _down("answered more than it may")
+                    raise down("answered more than it may")
         return response.status_code, bytes(body)
 
     async def aclose(self) -> None:
@@ -80,6 +80,7 @@ def _issues(listed: Iterable[Any]) -> Iterator[Issue]:
                 yield Issue(severity, str(issue.get("code", "processing")), str(text or "refused"))
 
 
-def _down(why: str) -> Problem:
+def down(why: str) -> Problem:
+    """503: the terminology server did `why` instead of answering."""
     headers = {"Retry-After": "10"}
     return Problem(503, "transient", f"the terminology server {why}", headers=headers)

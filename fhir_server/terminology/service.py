@@ -15,6 +15,7 @@ from fhir_server.definitions.model import Definitions
 from fhir_server.problems import Problem, not_found
 from fhir_server.terminology.arguments import Arguments
 from fhir_server.terminology.catalogue import Catalogue
+from fhir_server.terminology.codes import Codes
 from fhir_server.terminology.expand import Declared, expand
 from fhir_server.terminology.library import Elsewhere, Library
 from fhir_server.terminology.lookup import lookup
@@ -78,11 +79,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
 
 
 class Terminologies:
-    """What the HTTP face asks; `remote` is None where no terminology server is set."""
+    """What the HTTP face asks, and `codes` what searches ask; `remote` is None where no
+    terminology server is set."""
 
-    def __init__(self, catalogue: Catalogue, library: Library, remote: Remote | None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, library: Library, codes: Codes, remote: Remote | None
+    ) -> None:
         self.catalogue = catalogue
         self.library = library
+        self.codes = codes
         self._remote = remote
 
     async def run(
@@ -118,4 +123,6 @@ class Terminologies:
 def build_terminologies(definitions: Definitions, url: str | None, timeout: float) -> Terminologies:
     """On the declared folders and the R4 tables; `url` is a terminology server's FHIR base."""
     remote = Remote(url, timeout) if url else None
-    return Terminologies(Catalogue(definitions), Library(load_facts(), definitions), remote)
+    library = Library(load_facts(), definitions)
+    codes = Codes(definitions, library, remote)
+    return Terminologies(Catalogue(definitions), library, codes, remote)

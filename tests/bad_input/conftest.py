@@ -14,7 +14,7 @@ from fhir_server.http.auth import mint
 from fhir_server.settings import Settings
 from tests.bad_input.faces import quiet
 from tests.bad_input.world import EVERY_SCOPE, Tables, World
-from tests.conftest import NewDatabase
+from tests.conftest import UNHINDERED, NewDatabase
 from tests.support.server import listening
 from tests.support.shared import Shared
 
@@ -26,7 +26,11 @@ def limited(new_database: NewDatabase, shared: Shared) -> Settings:
     """Settings with a small body limit, so that going over it costs little."""
     folder = shared.folder / "bad-input"
     return Settings(
-        environment="test", database_url=new_database(), data_dir=folder, body_limit=BODY_LIMIT
+        environment="test",
+        database_url=new_database(),
+        data_dir=folder,
+        body_limit=BODY_LIMIT,
+        rate_limit_scale=UNHINDERED,
     )
 
 

@@ -29,14 +29,24 @@ def first_pages(world: World) -> Iterator[tuple[str, str]]:
         yield f"{address}&cursor=", world.ask("GET", address).json()["nextCursor"]
 
 
+def all_pages(world: World) -> Iterator[tuple[str, str]]:
+    """The same, and those of the pages before and last."""
+    yield from first_pages(world)
+    address, cursor = next(first_pages(world))
+    for relation in ("previous", "last"):
+        links = world.ask("GET", address + cursor).json()["link"]
+        url = next(link["url"] for link in links if link["relation"] == relation)
+        yield address, url.partition("_cursor=")[2]
+
+
 def test_a_cursor_of_ones_own_is_good(world: World) -> None:
-    for address, cursor in first_pages(world):
+    for address, cursor in all_pages(world):
         assert world.ask("GET", address + cursor).status_code == 200
 
 
 @pytest.mark.parametrize("caller", ["colleague", "foreigner", "system"])
 def test_a_cursor_of_another_caller_is_refused(world: World, caller: str) -> None:
-    for address, cursor in first_pages(world):
+    for address, cursor in all_pages(world):
         # The other has a list of his own there, or none.
         response = world.ask("GET", address + cursor, caller=caller)
         refused(response, 400, 403, 404)
@@ -54,6 +64,10 @@ def test_a_cursor_of_another_list_is_refused(world: World) -> None:
         (threads, of_messages),
     ):
         refused(world.ask("GET", address + foreign), 400)
+    for address, foreign in list(all_pages(world))[len(pages) :]:
+        assert address == search
+        refused(world.ask("GET", threads + foreign), 400)
+        refused(world.ask("GET", f"{FHIR}/Communication?_count=1&_cursor={foreign}"), 400)
     for query in (
         f"part-of=Communication/{thread}&_sort=sent&_count=1",
         f"part-of=Communication/{thread}&_count=1&_sort=_id",
@@ -90,13 +104,13 @@ def test_a_forged_cursor_is_refused(world: World, case: str) -> None:
 
 
 def test_a_cursor_cut_or_with_more_is_refused(world: World) -> None:
-    for address, cursor in first_pages(world):
+    for address, cursor in all_pages(world):
         for forged in (cursor[:-1], cursor[:22], cursor[1:], cursor + "A", cursor * 2):
             refused(world.ask("GET", address + forged), 400)
 
 
 def test_every_flipped_bit_is_refused(world: World) -> None:
-    for address, cursor in first_pages(world):
+    for address, cursor in all_pages(world):
         raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         for at in range(0, len(raw) * 8, 7):
             flipped = bytearray(raw)

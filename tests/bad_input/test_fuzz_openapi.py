@@ -8,42 +8,16 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from fhir_server import __version__
-from fhir_server.declared import declared_root
-from fhir_server.definitions.facts import load_facts
-from fhir_server.definitions.loader import load_definitions
-from fhir_server.http.openapi import openapi
-from fhir_server.mapping.loader import load_mappings
 from tests.bad_input.faces import well_shaped
 from tests.bad_input.world import FHIR, World
 from tests.support.effort import FACTOR, effort
-
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
-
-def _document() -> dict[str, Any]:
-    facts = load_facts()
-    definitions = load_definitions(declared_root(), facts)
-    mappings = load_mappings(declared_root() / "mappings", definitions, facts.structures)
-    return openapi(definitions, mappings, __version__)
-
+from tests.support.openapi import CHECKS, document
 
 # Every type in the long run; in the short one those that differ in what they offer.
 SHORT = "metadata|(Communication|Encounter|Patient|AuditEvent|ValueSet|CodeSystem|ConceptMap)(/|$)"
 ASKED = f"^{FHIR}/({SHORT})" if FACTOR == 1 else f"^{FHIR}"
-schema = schemathesis.openapi.from_dict(_document()).include(path_regex=ASKED)
+schema = schemathesis.openapi.from_dict(document()).include(path_regex=ASKED)
 
 
 @pytest.mark.hypothesis
@@ -57,12 +31,11 @@ def test_fhir(case: schemathesis.Case[Any], world: World) -> None:
 
 
 def test_the_document_is_public_and_whole(world: World) -> None:
-    document = world.client.get("/openapi.json").json()
-    assert document == _document()
+    assert world.client.get("/openapi.json").json() == document()
 
 
 def test_no_operation_is_open_without_a_token(world: World) -> None:
-    for path, methods in _document()["paths"].items():
+    for path, methods in document()["paths"].items():
         url = path.replace("{id}", "x").replace("{version}", "1").replace("{threadId}", "thr_x")
         for method, operation in methods.items():
             response = world.client.request(method, url)

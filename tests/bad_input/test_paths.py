@@ -40,8 +40,6 @@ IDS: dict[str, str] = {
     "another case": "ZAHRA",
 }
 NOWHERE = (
-    f"{FHIR}/",
-    f"{FHIR}",
     f"{FHIR}/Nothing",
     f"{FHIR}/Nothing/1",
     f"{FHIR}/patient",

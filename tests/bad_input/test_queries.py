@@ -109,9 +109,10 @@ FHIR_ONLY: dict[str, str] = {
     "a dot alone": ".=1",
     "_contained": "_contained=both",
     "_query": "_query=current",
-    "_filter": "_filter=status%20eq%20completed",
+    "_filter": "_filter=status%20is%20completed",
+    "_list of a function": "_list=$current-problems",
     "another case": "PATIENT=Patient/zahra",
-    "a format there is not": "_format=xml",
+    "a format there is not": "_format=ttl",
 }
 V1_ONLY: dict[str, str] = {
     "limit=-1": "limit=-1",

@@ -6,7 +6,9 @@ import pytest
 
 from bench import report
 from bench.__main__ import compare
-from bench.growth import growth
+from bench.growth import TITLES, growth, show_growth
+from bench.marking import marking, show_marking
+from bench.ratios import TARGETS, ratios, show_ratios
 from bench.setting import Asked, prepare
 from fhir_server.settings import Settings
 
@@ -33,9 +35,31 @@ def test_compares_server_and_floor(
 
 
 @pytest.mark.slow
-def test_compares_a_small_store_with_a_large_one(
-    settings_of_tests: Settings, tmp_path: Path
+def test_marks_messages_as_read(
+    settings_of_tests: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = growth(partial(prepare, settings_of_tests, ASKED, tmp_path), (100, 200))
-    assert found["growth"] > 0
-    assert all(not run["failed"] for turn in found["rounds"] for run in turn)
+    show_marking(marking(prepare(settings_of_tests, ASKED, tmp_path, 100)))
+    assert "FAILED" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_compares_searches_with_the_plain_one(
+    settings_of_tests: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = ratios(prepare(settings_of_tests, ASKED, tmp_path, 1000, read=True))
+    assert found["ratios"].keys() == TARGETS.keys()
+    show_ratios(found)
+    assert "FAILED" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_compares_small_stores_with_large_ones(
+    settings_of_tests: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = growth(partial(prepare, settings_of_tests, ASKED, tmp_path), (1000, 2000), 1000, 50)
+    assert found["growth"].keys() == TITLES.keys()
+    for stores in found["growth"].values():
+        assert list(stores) == ["1000", "2000", "1000, one thread of 50"]
+        assert all(ratio > 0 for ratio in stores.values())
+    show_growth(found)
+    assert "FAILED" not in capsys.readouterr().out

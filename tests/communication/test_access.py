@@ -100,6 +100,41 @@ def test_the_care_team_opens_it_and_nobody_else(clinic: Clinic, talks: Talks) ->
     hidden(clinic.sami, talks.sealed, talks.sealed_said)
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"status": "inactive"},
+        {"status": "proposed"},
+        {"status": "suspended"},
+        {"status": "entered-in-error"},
+        {"period": {"end": "2026-01-01"}},
+        {
+            "participant": [
+                {"member": {"reference": "Practitioner/sami"}, "period": {"end": "2026"}}
+            ]
+        },
+    ],
+)
+def test_a_team_that_is_over_does_not_open_it(clinic: Clinic, talks: Talks, over: Resource) -> None:
+    team: Resource = {
+        "resourceType": "CareTeam",
+        "id": "team",
+        "status": "active",
+        "subject": {"reference": SEALED},
+        "participant": [
+            {"member": refer("Practitioner/sami")[0], "period": {"start": "2025-01-01"}}
+        ],
+    }
+    clinic.service.put(team)
+    assert clinic.sami.get(SEALED).status_code == 200
+    assert clinic.sami.ids("CareTeam?current-member=Practitioner/sami") == {"team"}
+    clinic.service.put(team | over)
+    assert refusal(clinic.sami.get(SEALED)) == (403, "forbidden")
+    assert clinic.sami.ids("CareTeam") == set()
+    assert refusal(clinic.sami.get(f"{SEALED}/$everything")) == (403, "forbidden")
+    hidden(clinic.sami, talks.sealed, talks.sealed_said)
+
+
 def test_a_label_closes_a_chart_at_once(clinic: Clinic, talks: Talks) -> None:
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
     clinic.service.put({"resourceType": "Patient", "id": "zahra", "meta": {"security": [label]}})
@@ -227,3 +262,35 @@ def test_what_the_scope_does_not_name_is_403(
     answer = person.post(thread()) if method == "POST" else person.get(path)
     assert refusal(answer) == (403, "forbidden")
     assert "insufficient_scope" in answer.headers["www-authenticate"]
+
+
+def test_a_task_is_no_way_into_a_closed_chart(clinic: Clinic) -> None:
+    """Whoever names himself its owner could read it, but not write it."""
+    sami = {"reference": "Practitioner/sami"}
+    task: Resource = {"resourceType": "Task", "status": "requested", "intent": "order"}
+    mine = task | {"owner": sami, "requester": sami}
+    about_sealed = mine | {"for": {"reference": SEALED}}
+    assert refusal(clinic.sami.post(about_sealed)) == (403, "forbidden")
+    assert clinic.service.ids("Task") == set()
+    plain = clinic.sami.created(mine)
+    open_one = clinic.sami.created(mine | {"for": {"reference": "Patient/zahra"}})
+    for one in (plain, open_one):
+        moved = one | {"for": {"reference": SEALED}}
+        assert refusal(clinic.sami.put(moved)) == (403, "forbidden")
+        assert clinic.sami.put(one | {"status": "accepted"}).status_code == 200
+    given = clinic.service.created(about_sealed)
+    assert clinic.sami.get(reference(given)).status_code == 200
+    freed = {name: value for name, value in given.items() if name != "for"}
+    for answer in (
+        clinic.sami.put(given | {"status": "accepted"}),
+        clinic.sami.put(freed),
+        clinic.sami.delete(reference(given)),
+    ):
+        assert refusal(answer) == (403, "forbidden")
+    not_mine = task | {"owner": {"reference": "Practitioner/farid"}}
+    assert refusal(clinic.sami.post(not_mine)) == (403, "forbidden")
+    clinic.service.put({
+        "resourceType": "CareTeam", "id": "team", "subject": {"reference": SEALED},
+        "participant": [{"member": sami}],
+    })  # fmt: skip
+    assert clinic.sami.put(given | {"status": "accepted"}).status_code == 200

@@ -137,3 +137,20 @@ def test_a_message_does_not_move_to_another_thread(clinic: Clinic, header: Resou
     assert refusal(clinic.amina.put(moved)) == (409, "conflict")
     freed = {k: v for k, v in said.items() if k not in {"partOf", "meta"}}
     assert refusal(clinic.amina.put(freed))[0] in {409, 422}
+
+
+def test_only_a_thread_takes_messages(clinic: Clinic) -> None:
+    """A record with recipients is none, nor is a message."""
+    record = {
+        "resourceType": "Communication",
+        "status": "completed",
+        "subject": {"reference": "Patient/zahra"},
+        "recipient": refer("Practitioner/farid", "Practitioner/amina"),
+        "payload": [{"contentString": "By phone"}],
+    }
+    said = clinic.amina.created(message(clinic.amina.created(thread())))
+    for whole in (clinic.amina.created(record), said):
+        for person in (clinic.amina, clinic.service):
+            answer = person.post(message(whole, sender={"reference": "Practitioner/amina"}))
+            assert refusal(answer) == (422, "business-rule")
+            assert answer.json()["issue"][0]["expression"] == ["Communication.partOf[0]"]

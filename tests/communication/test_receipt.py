@@ -85,6 +85,27 @@ def test_unread_is_a_search(talk: Talk) -> None:
     assert talk.farid.ids("Communication?unread-by=Practitioner/sami") == {talk.said["id"]}
 
 
+def test_whoever_is_named_by_a_version_reads_as_anyone_does(clinic: Clinic) -> None:
+    farid = "Practitioner/farid"
+    header = clinic.amina.created(thread(f"{farid}/_history/1"))
+    assert header["recipient"] == refer(farid, "Practitioner/amina")
+    renamed = refer(f"{farid}/_history/2", "Practitioner/amina")
+    changed = clinic.amina.put({**header, "recipient": renamed})
+    assert changed.json()["recipient"] == header["recipient"]
+    said = clinic.amina.created(message(header))
+    imported = clinic.service.created(
+        message(header, "older", sender={"reference": f"{farid}/_history/1"})
+    )
+    assert imported["sender"] == {"reference": farid}
+    assert clinic.farid.ids(f"Communication?participant={farid}") == {
+        one["id"] for one in (header, said, imported)
+    }
+    assert clinic.farid.ids(f"Communication?unread-by={farid}") == {said["id"]}
+    assert clinic.farid.read(header, said).status_code == 200
+    assert clinic.farid.ids(f"Communication?unread-by={farid}") == set()
+    assert clinic.farid.get(reference(said)).json()["status"] == "completed"
+
+
 def test_the_sender_has_nothing_to_read(talk: Talk) -> None:
     assert talk.amina.read(talk.header, talk.said).status_code == 200
     assert talk.now() == talk.said

@@ -13,6 +13,7 @@ def test_a_problem() -> None:
             {
                 "severity": "error",
                 "code": "invalid",
+                "details": {"text": "no"},
                 "diagnostics": "no",
                 "expression": ["Patient.name"],
             }

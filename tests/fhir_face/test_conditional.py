@@ -37,6 +37,20 @@ def test_create_if_none_exists(clinic: Clinic) -> None:
     assert clinic.service.ids("Organization") == {stored(first)["id"]}
 
 
+def test_criteria_in_the_address_of_a_create(clinic: Clinic) -> None:
+    """As fhirpy's `get_or_create` asks; a create never passes over what it is asked."""
+    at = f"Organization?{BY_NUMBER}"
+    first = clinic.service.post(organization(), f"{at}&_format=json")
+    again = clinic.service.post(organization("Other"), at)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert stored(again) == stored(first)
+    unknown = clinic.service.post(organization(), "Organization?colour=red")
+    assert refusal(unknown) == (400, "not-supported")
+    assert clinic.service.post(organization(), "Organization?_pretty=true").status_code == 201
+    by_header = clinic.service.post(organization(), "Organization?name=x", if_none_exist="name=N")
+    assert by_header.status_code == 412
+
+
 def test_a_match_needs_no_body_back(clinic: Clinic) -> None:
     first = clinic.service.post(organization(), if_none_exist=BY_NUMBER)
     again = clinic.service.post(organization(), if_none_exist=BY_NUMBER, prefer="return=minimal")

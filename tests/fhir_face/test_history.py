@@ -125,7 +125,9 @@ def test_the_links_repeat_what_was_asked(clinic: Clinic) -> None:
         "Organization/_history?_count=2&_since=2020-01-01&_format=json"
     ).json()
     links = {link["relation"]: link["url"] for link in bundle["link"]}
-    assert links["self"].endswith("/fhir/R4/Organization/_history?_count=2&_since=2020-01-01")
+    assert links["self"].endswith(
+        "/fhir/R4/Organization/_history?_count=2&_since=2020-01-01&_format=json"
+    )
     assert links["next"].startswith(links["self"] + "&_cursor=")
     assert "total" not in bundle
 

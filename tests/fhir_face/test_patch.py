@@ -22,6 +22,7 @@ from tests.support.clinic import (
 )
 
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 ARCHIVE = {"op": "replace", "path": "/status", "value": "completed"}
 
 
@@ -84,6 +85,27 @@ def test_a_fhirpath_patch_is_a_new_version(clinic: Clinic) -> None:
     assert answer.status_code == 200, answer.text
     assert stored(answer)["name"] == [{"family": "Zahra"}]
     assert clinic.amina.ids("Patient?family=zahra") == {"zahra"}
+
+
+def test_a_merge_patch_is_a_new_version(clinic: Clinic) -> None:
+    """As fhirpy sends it too: plain JSON that is no Parameters."""
+    body: Resource = {"resourceType": "Organization", "name": "North", "alias": ["N"]}
+    service, path = clinic.service, reference(clinic.service.created(body))
+    for kind, text in ((MERGE_PATCH, "South"), ("application/json", "East")):
+        patch = json.dumps({"name": text, "alias": None})
+        answer = service.ask("PATCH", path, patch, content_type=kind)
+        assert answer.status_code == 200, answer.text
+        assert (stored(answer)["name"], "alias" in stored(answer)) == (text, False)
+    broken = service.ask("PATCH", path, '{"colour": "red"}', content_type=MERGE_PATCH)
+    assert refusal(broken)[0] == 422
+    assert versions(service, path) == 3
+
+
+def test_plain_json_that_is_parameters_is_a_fhirpath_patch(clinic: Clinic) -> None:
+    path = reference(clinic.amina.created(thread()))
+    plain = {"content_type": "application/json"}
+    answer = fhirpath_patch(clinic.amina, path, *REPLACE_STATUS, **plain)
+    assert (answer.status_code, stored(answer)["status"]) == (200, "completed")
 
 
 def test_a_thread_is_archived_with_its_event_by_either(clinic: Clinic, database_url: str) -> None:
@@ -161,7 +183,8 @@ def test_of_a_refused_patch_nothing_is_stored(
         (JSON, b"[]", 400),
         (JSON, b'{"resourceType":"Communication"}', 400),
         (JSON, b'{"resourceType":"Parameters","parameter":[{"name":"x"}]}', 400),
-        ("application/merge-patch+json", b"{}", 415),
+        (MERGE_PATCH, b"[]", 400),
+        ("application/xml-patch+xml", b"{}", 415),
         ("", b"{}", 415),
     ],
 )
@@ -225,7 +248,7 @@ def test_the_outcome_stays_in_what_the_scopes_cover(clinic: Clinic) -> None:
 
 def test_every_type_that_can_be_updated_can_be_patched(client: httpx.Client) -> None:
     capability = client.get("/fhir/R4/metadata").json()
-    assert capability["patchFormat"] == [JSON_PATCH, JSON]
+    assert capability["patchFormat"] == [JSON_PATCH, JSON, "application/fhir+xml", MERGE_PATCH]
     for resource in capability["rest"][0]["resource"]:
         codes = {interaction["code"] for interaction in resource["interaction"]}
         assert ("patch" in codes) is ("update" in codes)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import psycopg
 import pytest
 
 from tests.conftest import NewClinic
+from tests.support.bundles import post, transact
 from tests.support.clinic import Clinic, Resource, message, refer, reference, refusal, thread
 
 FORM = "application/x-www-form-urlencoded"
@@ -161,3 +163,16 @@ def test_included_resources_are_marked(clinic: Clinic) -> None:
         "Practitioner/amina": "include",
         "Patient/zahra": "include",
     }
+
+
+def test_an_estimate_tells_nothing_of_what_is_hidden(clinic: Clinic, database_url: str) -> None:
+    sender = {"reference": "Practitioner/amina"}
+    for _ in range(3):
+        clinic.service.created(thread("Patient/zahra", sender=sender))
+    of_omid = [post(thread(patient="Patient/omid", sender=sender)) for _ in range(60)]
+    transact(clinic.service, *of_omid)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE communication")
+    for subjects in ("Patient/zahra", "Patient/zahra,Patient/omid"):
+        query = f"Communication?subject={subjects}&_count=1&_total=estimate"
+        assert clinic.zahra.get(query).json()["total"] == 3

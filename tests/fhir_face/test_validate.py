@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.clinic import Clinic, Resource, message, refusal, thread
+from tests.support.clinic import Clinic, Person, Resource, message, refer, refusal, thread
 
 THREAD = "https://fhir.ghasi.af/StructureDefinition/comm-thread"
 GOOD: Resource = {"resourceType": "Patient", "gender": "female"}
@@ -43,6 +43,54 @@ def test_a_profile_may_be_asked_for(clinic: Clinic) -> None:
     ):
         severities = {i["severity"] for i in clinic.amina.post(body, path).json()["issue"]}
         assert "error" in severities
+
+
+def told(clinic: Clinic, resource: Resource, person: Person | None = None) -> set[str]:
+    """The codes of the errors."""
+    answer = (person or clinic.amina).post(resource, f"{resource['resourceType']}/$validate")
+    assert answer.status_code == 200, answer.text
+    return {i["code"] for i in answer.json()["issue"] if i["severity"] in {"error", "fatal"}}
+
+
+def test_it_tells_what_creating_would(clinic: Clinic) -> None:
+    """The rules complete it first, or refuse it."""
+    open_thread = clinic.amina.created(thread())
+    archived = clinic.amina.created(thread())
+    clinic.amina.put({**archived, "status": "completed"})
+    cases = [
+        thread(),
+        thread("Practitioner/nobody"),
+        thread(patient="Patient/sealed"),
+        thread(status="zzz"),
+        message(open_thread),
+        message(open_thread, sender={"reference": "Practitioner/farid"}),
+        message({"resourceType": "Communication", "id": "none"}),
+        message(archived),
+    ]
+    before = clinic.service.ids("Communication")
+    told_of = [told(clinic, case) for case in cases]
+    assert clinic.service.ids("Communication") == before
+    for case, found in zip(cases, told_of, strict=True):
+        answer = clinic.amina.post(case)
+        issues = answer.json()["issue"] if answer.status_code >= 400 else ()
+        assert found == {issue["code"] for issue in issues}
+    assert [bool(found) for found in told_of] == [n not in (0, 4) for n in range(8)]
+
+
+def test_whoever_may_not_create_it_learns_of_its_shape_only(clinic: Clinic) -> None:
+    stored = clinic.amina.created(thread())
+    complete = {name: value for name, value in stored.items() if name not in {"id", "meta"}}
+    reader = clinic.person("usr_amina", "DOCTOR", "user/*.rs")
+    nobody = {"recipient": refer("Practitioner/nobody", "Practitioner/amina")}
+    for unknown in (nobody, {"subject": {"reference": "Patient/sealed"}}):
+        assert told(clinic, complete | unknown, reader) == set()
+        assert told(clinic, complete | unknown) == {"forbidden"}
+
+
+def test_what_is_stored_is_checked_as_it_stands(clinic: Clinic) -> None:
+    stored = clinic.amina.created(thread())
+    assert told(clinic, stored, clinic.farid) == set()
+    assert told(clinic, {k: v for k, v in stored.items() if k != "sent"}, clinic.farid)
 
 
 def test_another_type_than_the_address_is_an_error(clinic: Clinic) -> None:

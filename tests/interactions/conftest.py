@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -13,9 +13,47 @@ import pytest
 
 from fhir_server.app import Core
 from fhir_server.context import Context
-from fhir_server.interactions import Interactions, Resource, Result
+from fhir_server.interactions import Condition, Idempotency, Interactions, Resource, Result
 from fhir_server.problems import Problem
 from tests.support.clinic import directory, message, refer, reference, thread
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Intents that a condition decides, carried out."""
+
+    do: Interactions
+
+    async def create(
+        self,
+        ctx: Context,
+        condition: Condition,
+        resource: Resource,
+        *,
+        idempotency: Idempotency | None = None,
+        **more: Any,
+    ) -> Result:
+        intent = self.do.intents.create(condition.type, resource, condition=condition, **more)
+        return await self.do.write(ctx, intent, idempotency=idempotency)
+
+    async def update(
+        self, ctx: Context, condition: Condition, resource: Resource, **more: Any
+    ) -> Result:
+        intent = self.do.intents.conditional_update(ctx, condition, resource, **more)
+        return await self.do.write(ctx, intent)
+
+    async def patch(
+        self,
+        ctx: Context,
+        condition: Condition,
+        change: Callable[[Resource], Resource],
+        **more: Any,
+    ) -> Result:
+        intent = self.do.intents.conditional_patch(ctx, condition, None, lambda _: change, **more)
+        return await self.do.write(ctx, intent)
+
+    async def delete(self, ctx: Context, condition: Condition, **more: Any) -> Result:
+        return await self.do.write(ctx, self.do.intents.conditional_delete(condition, **more))
 
 
 @dataclass(frozen=True)
@@ -24,6 +62,11 @@ class House:
 
     do: Interactions
     tenant: str
+
+    @property
+    def conditional(self) -> Conditional:
+        """What a search decides."""
+        return Conditional(self.do)
 
     def as_(self, name: str) -> Context:
         """`amina` and the other clinicians, at this moment."""

@@ -39,7 +39,7 @@ async def ids(house: House, *where: Pair) -> set[str]:
 
 
 async def test_of_many_creates_one_creates(house: House) -> None:
-    create = house.do.conditional.create
+    create = house.conditional.create
     done, refused = await settled(
         create(house.service, numbered(), organization(name=f"{n}")) for n in range(64)
     )
@@ -74,7 +74,7 @@ async def test_criteria_that_mean_the_same_are_the_same(house: House) -> None:
     ]
     body = {**organization(), "partOf": {"reference": "Organization/top"}}
     done, refused = await settled(
-        house.do.conditional.create(house.service, Condition("Organization", where), body)
+        house.conditional.create(house.service, Condition("Organization", where), body)
         for where in written * 12
     )
     assert (len(done), refused) == (36, [])
@@ -83,7 +83,7 @@ async def test_criteria_that_mean_the_same_are_the_same(house: House) -> None:
 
 async def test_different_criteria_do_not_wait_for_each_other(house: House) -> None:
     done, refused = await settled(
-        house.do.conditional.create(house.service, numbered(n % 8), organization(n % 8))
+        house.conditional.create(house.service, numbered(n % 8), organization(n % 8))
         for n in range(64)
     )
     assert (len(done), refused) == (64, [])
@@ -96,7 +96,7 @@ async def test_callers_with_different_rights_meet_at_one_lock(house: House) -> N
     asked = Condition("Communication", where)
     by_backend = {**body, "sender": refer("Practitioner/amina")[0]}
     done, refused = await settled(
-        house.do.conditional.create(*call)
+        house.conditional.create(*call)
         for _ in range(12)
         for call in (
             (house.as_("amina"), asked, body),
@@ -109,7 +109,7 @@ async def test_callers_with_different_rights_meet_at_one_lock(house: House) -> N
 
 
 async def test_of_many_updates_one_creates_and_all_count(house: House) -> None:
-    update = house.do.conditional.update
+    update = house.conditional.update
     done, refused = await settled(
         update(house.service, numbered(), organization(name=f"{n}")) for n in range(64)
     )
@@ -121,7 +121,7 @@ async def test_of_many_updates_one_creates_and_all_count(house: House) -> None:
 
 async def test_of_many_updates_that_choose_an_id_one_creates(house: House) -> None:
     body = {**organization(), "id": "mine"}
-    conditional = [house.do.conditional.update(house.service, numbered(), body) for _ in range(8)]
+    conditional = [house.conditional.update(house.service, numbered(), body) for _ in range(8)]
     plain = [house.put(dict(body)) for _ in range(8)]
     ended = await asyncio.gather(*conditional, *plain, return_exceptions=True)
     refused = [one for one in ended if not isinstance(one, Result)]
@@ -141,7 +141,7 @@ async def test_a_match_that_changed_is_searched_again(house: House) -> None:
         renamed = {**organization(n + 1000), "id": id}
         (update, _), refused = await settled(
             [
-                house.do.conditional.update(house.service, numbered(n), organization(n, "New")),
+                house.conditional.update(house.service, numbered(n), organization(n, "New")),
                 house.put(renamed),
             ]
         )
@@ -158,7 +158,7 @@ async def test_a_match_that_changed_is_searched_again(house: House) -> None:
 
 async def test_patches_of_the_match_all_count(house: House) -> None:
     first = await house.do.create(house.service, "Organization", organization(name="-"))
-    patch = house.do.conditional.patch
+    patch = house.conditional.patch
 
     def change(letter: str) -> Callable[[Resource], Resource]:
         return lambda found: {**found, "name": found["name"] + letter}
@@ -173,7 +173,7 @@ async def test_patches_of_the_match_all_count(house: House) -> None:
 
 
 async def test_a_patch_needs_one_match(house: House) -> None:
-    patch, body = house.do.conditional.patch, organization()
+    patch, body = house.conditional.patch, organization()
     for there, status in ((0, 404), (1, None), (2, 412)):
         if there:
             await house.do.create(house.service, "Organization", body)
@@ -187,8 +187,8 @@ async def test_creating_and_deleting_at_once(house: House) -> None:
         call
         for _ in range(16)
         for call in (
-            house.do.conditional.create(house.service, numbered(), organization()),
-            house.do.conditional.delete(house.service, numbered()),
+            house.conditional.create(house.service, numbered(), organization()),
+            house.conditional.delete(house.service, numbered()),
         )
     ]
     done, refused = await settled(calls)
@@ -211,7 +211,7 @@ async def test_deletes_take_what_there_is_once(
         await house.do.create(house.service, "Organization", organization())
     asked = numbered(count=count)
     done, refused = await settled(
-        house.do.conditional.delete(house.service, asked) for _ in range(times)
+        house.conditional.delete(house.service, asked) for _ in range(times)
     )
     assert refused == []
     taken = [result.deleted for result in done]
@@ -234,7 +234,7 @@ async def test_deleting_is_all_or_nothing(house: House) -> None:
     asked = Condition("Communication", (("identifier", f"{SYSTEM}|1"),), count=10)
     limited = (("sender", "Practitioner/amina"),)
     with pytest.raises(Problem) as refused:
-        await house.do.conditional.delete(house.service, asked, criteria=limited)
+        await house.conditional.delete(house.service, asked, criteria=limited)
     assert refused.value.status == 403
     for header in headers:
         assert (await house.do.read(house.service, "Communication", header["id"])).body
@@ -242,7 +242,7 @@ async def test_deleting_is_all_or_nothing(house: House) -> None:
 
 async def test_rules_and_events_are_those_of_every_write(house: House) -> None:
     asked = Condition("Communication", (("topic:missing", "true"), ("_id", "none")))
-    result = await house.do.conditional.create(house.as_("amina"), asked, thread())
+    result = await house.conditional.create(house.as_("amina"), asked, thread())
     assert result.stored
     found = json.loads(result.stored.body)
     assert found["sender"] == {"reference": "Practitioner/amina"}
@@ -257,11 +257,11 @@ async def test_a_key_is_answered_again_though_the_match_has_gone(house: House) -
     async def create(key: str) -> Result:
         kept = Idempotency(key, "same", render)
         asked, body = numbered(), organization()
-        return await house.do.conditional.create(house.service, asked, body, idempotency=kept)
+        return await house.conditional.create(house.service, asked, body, idempotency=kept)
 
     first, second = await create("a"), await create("b")
     assert (first.created, second.created) == (True, False)
-    await house.do.conditional.delete(house.service, numbered())
+    await house.conditional.delete(house.service, numbered())
     replayed = [(await create(key)).replay for key in "ab"]
     assert [answer and answer.status for answer in replayed] == [201, 200]
     assert await ids(house) == set()
@@ -270,9 +270,7 @@ async def test_a_key_is_answered_again_though_the_match_has_gone(house: House) -
 async def test_a_thousand_go_in_one_request(house: House) -> None:
     together = [house.do.create(house.service, "Organization", organization()) for _ in range(1001)]
     await asyncio.gather(*together)
-    taken = [
-        await house.do.conditional.delete(house.service, numbered(count=1000)) for _ in range(2)
-    ]
+    taken = [await house.conditional.delete(house.service, numbered(count=1000)) for _ in range(2)]
     assert [(result.deleted, result.more) for result in taken] == [(1000, True), (1, False)]
     assert await ids(house) == set()
 
@@ -292,6 +290,6 @@ async def test_a_fault_after_the_search_leaves_no_lock(
     with monkeypatch.context() as patched:
         patched.setattr(Pipeline, "write_chosen", broken)
         with pytest.raises(RuntimeError):
-            await house.do.conditional.create(house.service, numbered(), organization())
-    result = await house.do.conditional.create(house.service, numbered(), organization())
+            await house.conditional.create(house.service, numbered(), organization())
+    result = await house.conditional.create(house.service, numbered(), organization())
     assert result.created

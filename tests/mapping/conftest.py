@@ -21,11 +21,12 @@ def mappings(definitions: Definitions) -> Mappings:
 
 @pytest.fixture
 def loads(definitions: Definitions, tmp_path: Path) -> Loads:
-    """Loads files given by name; the project's own service file unless another is given."""
-    service = (declared_root() / "mappings" / "_service.yaml").read_text()
+    """Loads files given by name; the project's own shared ones unless others are given."""
+    folder = declared_root() / "mappings"
+    shared = {path.stem: path.read_text() for path in folder.glob("_*.yaml")}
 
     def load(**files: str) -> Mappings:
-        for name, text in {"_service": service, **files}.items():
+        for name, text in {**shared, **files}.items():
             (tmp_path / f"{name}.yaml").write_text(text)
         return load_mappings(tmp_path, definitions, FACTS.structures)
 

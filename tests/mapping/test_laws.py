@@ -34,7 +34,7 @@ IDS = st.text("aZ9-.", min_size=1, max_size=9)
 
 
 def values(  # noqa: PLR0911 - one return for each kind of schema
-    schema: Mapping[str, Any], key: str | None = None
+    schema: Mapping[str, Any], key: str | None = None, least: int = 1
 ) -> st.SearchStrategy[Any]:
     """The v1 values that a field's own JSON Schema describes."""
     if "enum" in schema:
@@ -45,19 +45,24 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
     match schema["type"], schema.get("format"):
         case "string", "date-time":
             return st.datetimes(timezones=st.just(UTC), min_value=OLDEST).map(now_text)
+        case "string", "date":
+            return st.dates(min_value=OLDEST.date()).map(str)
         case "string", _:
             return st.text(LETTERS, min_size=1, max_size=9).filter(lambda text: not text.isspace())
+        case "integer", _:
+            return st.integers(0, 2**31 - 1)
         case "boolean", _:
             return st.booleans()
         case "array", _:
             return st.lists(
                 values(schema["items"]),
-                min_size=1,
+                min_size=least,
                 max_size=3,
                 unique_by=lambda item: item[key] if key else orjson.dumps(item),
             )
         case "object", _:
-            return st.fixed_dictionaries({n: values(s) for n, s in schema["properties"].items()})
+            members = {n: values(s, least=0) for n, s in schema["properties"].items()}
+            return st.fixed_dictionaries(members)
     raise AssertionError(schema)
 
 

@@ -49,9 +49,24 @@ def test_the_projects_own_files_compile(mappings: Mappings) -> None:
         "listThreads",
         "getThread",
         "archiveThread",
+        "addParticipants",
+        "removeParticipant",
         "sendMessage",
         "listMessages",
         "markRead",
+        "getNotificationChannels",
+        "putNotificationChannels",
+        "getVirtualCare",
+        "putVirtualCare",
+        "getEscalationPolicy",
+        "putEscalationPolicy",
+        "escalateThread",
+        "initiateAttachment",
+        "uploadAttachment",
+        "appendToAttachment",
+        "getUpload",
+        "getAttachment",
+        "downloadAttachment",
     }
 
 
@@ -87,7 +102,7 @@ def test_a_wrong_field(faults: Faults, field: str, error: str) -> None:
     ("routes", "error"),
     [
         (route("read", scope="messaging:reed"), "scope: unknown scope messaging:reed (did you mean messaging:read?)"),
-        (route("reed"), "does: must be create, read, search, patch or operation <name>"),
+        (route("reed"), "does: must be create, read, search, update, patch or operation <name>"),
         (route("operation"), "does: `operation`, and only that, takes a name"),
         (route("read", gives="{ threadid }"), "gives.200: unknown field threadid (did you mean threadId?)"),
         (route("read", key="GET /things/{threadid}"), "unknown path parameter threadid (did you mean threadId?)"),
@@ -101,13 +116,29 @@ def test_a_wrong_field(faults: Faults, field: str, error: str) -> None:
         (route("patch", key="FETCH /things"), "a route is a method and a path: GET /threads/{threadId}"),
         (route("create", key="POST /things", gives="{ threadId }"), "nothing sets Communication.status, which is required"),
         (route("operation mark-red", key="POST /things/{threadId}"), "does: unknown operation of Communication: mark-red (did you mean mark-read?)"),
+        (route("operation validate", key="POST /things/{threadId}"), "does: unknown operation of Communication: validate"),
         (route("search", gives="{ items: [threadId] }"), "gives.200: a list gives { items: [names], nextCursor }"),
+        (route("read", more="    content: upload"), "`content: upload` and `append` belong to a patch, others to a read"),
+        (route("read", more="    content: downlod"), "content: Input should be 'upload', 'append', 'progress' or 'download'"),
+        (route("read", more="    content: download"), "content: the file does not say under `content` which fields describe the bytes"),
+        (route("read", more="    expects: { state: active }"), "`expects` belongs to `content`"),
+        (route("patch", key="PATCH /things/{threadId}", more="    content: upload\n    expects: { stat: active }"), "expects: unknown field stat (did you mean state?)"),
+        (route("patch", key="PATCH /things/{threadId}", more="    content: upload\n    expects: { state: activ }"), "expects.state: must be one of active, archived"),
+        (route("patch", key="PATCH /things/{threadId}", more="    content: upload\n    set: { state: $content.sise }"), "set.state: unknown word content.sise (did you mean content.size?)"),
+        (route("patch", key="PATCH /things/{threadId}", more="    set: { state: $content.size }"), "set.state: $content.size is known to a route with `content` only"),
+        (route("read", gives="{ offset }"), "gives.200: unknown field offset"),
         (route("read", more="    sets: {}"), "unknown key sets (did you mean set?)"),
     ],
 )  # fmt: skip
 def test_a_wrong_route(faults: Faults, routes: str, error: str) -> None:
     found = faults(thing=file(THREAD, routes))
     assert any(error in f and f.startswith("mappings/thing.yaml: routes.") for f in found), found
+
+
+def test_a_field_that_should_describe_bytes_is_unknown(faults: Faults) -> None:
+    head = "resource: Communication\ncontent: { file: fil, name: x, type: x, size: x, sha256: x }"
+    found = faults(thing=file(THREAD, route("read", more="    content: download"), head=head))
+    assert any("content: unknown field fil" in fault for fault in found), found
 
 
 def test_every_error_is_reported_at_once(faults: Faults) -> None:
@@ -144,6 +175,33 @@ def test_a_profile_of_another_type(faults: Faults) -> None:
     found = faults(thing=file("  threadId: { path: id, prefix: thr_ }", head=head))
     error = "comm-thread is a profile of Communication, not of Encounter"
     assert found == [f"mappings/thing.yaml: profile: {error}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("does: update, id: threadId, takes: { threadid: required }", "unknown field threadid"),
+        ("does: update, id: threadId, takes: { state: required }", "id: threadId must be a field"),
+        ("does: update, takes: { threadId: required }", "an update needs `id`"),
+        ("does: create, takes: { state: required }", "a create needs `once`"),
+        (
+            "does: create, takes: {}, once: { statuss: x }",
+            "once.statuss: unknown search parameter of Communication: statuss",
+        ),
+        (
+            "does: create, takes: {}, once: { status: $body.state }",
+            "nothing sets Communication.status, which is required",
+        ),
+        (
+            "does: update, id: threadId, takes: { threadId: required }, set: { stat: x }",
+            "set.stat",
+        ),
+    ],
+)
+def test_a_wrong_consumption(faults: Faults, line: str, error: str) -> None:
+    text = file(THREAD) + f"consumes: {{ a.b: {{ subjects: [a.b], {line} }} }}"
+    found = faults(thing=text)
+    assert any(error in fault and "consumes" in fault for fault in found), found
 
 
 def test_an_unknown_event_and_an_unknown_field_of_one(faults: Faults) -> None:

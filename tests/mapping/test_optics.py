@@ -60,7 +60,7 @@ def test_two_fields_share_a_list_and_do_not_touch_each_other(mappings: Mappings)
     files.put(resource, files.encode(["att_2"]))
     assert resource["payload"] == [
         {"contentString": "bye"},
-        {"contentAttachment": {"url": "DocumentReference/2"}},
+        {"contentReference": {"reference": "DocumentReference/2"}},
     ]
 
 

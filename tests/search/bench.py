@@ -20,6 +20,7 @@ from fhir_server.store.session import Sessions
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import Tables, build_tables
 from fhir_server.store.write import Change, Writer
+from fhir_server.terminology import build_terminologies
 
 Resource = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
@@ -44,9 +45,10 @@ class Bench:
     @asynccontextmanager
     async def on(url: str, definitions: Definitions) -> AsyncIterator[Bench]:
         tables = build_tables(definitions.types)
-        access = Access(definitions, tables)
+        terms = build_terminologies(definitions, None, 1).codes
+        access = Access(definitions, tables, terms)
         sessions = Sessions(build_pool(url, size=2, timeout=10))
-        planner = Planner(definitions, tables, access, KEY)
+        planner = Planner(definitions, tables, access, KEY, terms=terms)
         await sessions.open()
         try:
             writer, indexer = Writer(tables), Indexer(definitions)
@@ -57,9 +59,7 @@ class Bench:
     async def put(self, tenant: str, resources: Iterable[Resource]) -> None:
         async with self.sessions.session(service(tenant)) as session, session.transaction():
             for resource in resources:
-                sql, args = self.writer.statement(
-                    tenant, self._change(tenant, resource), [], [], None
-                )
+                sql, args = self.writer.statement(tenant, [self._change(tenant, resource)])
                 await session.fetch(sql, args)
 
     def _change(self, tenant: str, resource: Resource) -> Change:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import calendar
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,11 +15,20 @@ from typing import Any
 
 import fhirpathpy
 
-from fhir_server.definitions.model import SearchParameter, ServedType
+from fhir_server.definitions.model import Component, SearchParameter, ServedType
+from tests.search.naive_values import (
+    codes_meant,
+    fold,
+    reading,
+    says,
+    uri_is,
+    version_is,
+    words_beside,
+)
 
 Resource = Mapping[str, Any]
-_PAST = datetime(1, 1, 3, tzinfo=UTC)
-_FUTURE = datetime(9999, 12, 29, tzinfo=UTC)
+PAST = datetime(1, 1, 3, tzinfo=UTC)
+FUTURE = datetime(9999, 12, 29, tzinfo=UTC)
 
 
 class Naive:
@@ -80,39 +88,128 @@ class Naive:
     def _plain(self, resource: Resource, code: str, modifier: str, text: str) -> bool:
         alternatives = [a for a in re.split(r"(?<!\\),", text) if a]
         if code in {"_id", "_lastUpdated"}:
-            updated = resource["meta"]["lastUpdated"] if code == "_lastUpdated" else ""
-            return any(_date(updated, a) if updated else resource["id"] == a for a in alternatives)
+            return _own(resource, code, modifier, alternatives)
+        if code in {"_text", "_content"}:
+            return any(says(reading(resource, code), plain(a)) for a in alternatives)
         parameter = self.parameter(resource, code)
-        values = self.values(resource, code)
+        if parameter.alias_of and modifier in {"text", "identifier"}:
+            return self._said_to_be(resource, parameter, modifier, text)
+        return self._valued(parameter, modifier, self.values(resource, code), alternatives)
+
+    def _valued(
+        self, parameter: SearchParameter, modifier: str, values: list[Any], alternatives: list[str]
+    ) -> bool:
         if modifier == "missing":
-            return (text == "true") is (not values)
-        if modifier == "not":
-            return not any(_token(v, a) for v in values for a in alternatives)
-        if modifier == "identifier":
-            held = [v["identifier"] for v in values if isinstance(v, dict) and "identifier" in v]
-            return any(_token(v, a) for v in held for a in alternatives)
+            return (alternatives == ["true"]) is (not _present(parameter, values))
+        if modifier in {"identifier", "text"}:
+            return any(_beside(modifier, v, a) for v in values for a in alternatives)
+        if parameter.type == "composite":
+            return any(_together(parameter, v, a) for v in values for a in alternatives)
+        if parameter.type == "token":
+            return _coded(parameter, modifier, values, alternatives)
         if parameter.type == "reference":
             return self._refers(parameter, modifier, values, alternatives)
         return any(_meets(parameter.type, modifier, v, a) for v in values for a in alternatives)
 
+    def _said_to_be(
+        self, resource: Resource, parameter: SearchParameter, modifier: str, text: str
+    ) -> bool:
+        """A narrowed reference has words and identifiers of its type, or of no type told."""
+        element = resource.get(parameter.alias_of or "", {})
+        told = element.get("reference", element.get("type", "")).partition("/")[0]
+        if told not in {"", parameter.alias_type}:
+            return False
+        return self._plain(resource, parameter.alias_of or "", modifier, text)
+
     def _refers(
         self, parameter: SearchParameter, modifier: str, values: list[Any], alternatives: list[str]
     ) -> bool:
+        if modifier in {"above", "below"}:
+            held = [v for v in values if isinstance(v, str)]
+            return any(version_is(v, modifier, a) for v in held for a in alternatives)
         targets = [parameter.alias_type] if parameter.alias_type else list(parameter.targets)
-        wanted = {w for a in alternatives for w in _wanted(a, [modifier] if modifier else targets)}
+        wanted = {
+            w for a in alternatives for w in pointed_at(a, [modifier] if modifier else targets)
+        }
         if modifier:
             wanted = {w for w in wanted if w.startswith(f"{modifier}/")}
         return any(reference_text(v) in wanted for v in values)
+
+
+def _own(resource: Resource, code: str, modifier: str, alternatives: list[str]) -> bool:
+    if code == "_id":
+        return (resource["id"] in alternatives) is (modifier != "not")
+    return any(date_meets(resource["meta"]["lastUpdated"], a) for a in alternatives)
+
+
+def _present(parameter: SearchParameter, values: list[Any]) -> bool:
+    """A composite is there where an element has all its parts."""
+    if parameter.type != "composite":
+        return bool(values)
+    return any(all(_of_part(v, part) for part in parameter.components) for v in values)
+
+
+def _beside(modifier: str, value: Any, text: str) -> bool:
+    if modifier == "text":
+        return any(fold(words).startswith(fold(plain(text))) for words in words_beside(value))
+    return isinstance(value, dict) and _token(value.get("identifier", {}), text)
+
+
+def _together(parameter: SearchParameter, element: Any, text: str) -> bool:
+    """Each part holds of the same element."""
+    asked = re.split(r"(?<!\\)\$", text)
+    return all(
+        any(
+            reference_text(v) in pointed_at(one, part.targets)
+            if part.type == "reference"
+            else _meets(part.type, "", v, one)
+            for v in _of_part(element, part)
+        )
+        for part, one in zip(parameter.components, asked, strict=True)
+    )
+
+
+def _coded(
+    parameter: SearchParameter, modifier: str, values: list[Any], alternatives: list[str]
+) -> bool:
+    if modifier == "of-type":
+        return any(_typed(v, a) for v in values for a in alternatives)
+    if modifier in {"", "not"}:
+        met = any(_token(v, a) for v in values for a in alternatives)
+        return met is not bool(modifier)
+    meant = {pair for a in alternatives for pair in codes_meant(modifier, a)}
+    held = {(system or "", code) for v in values for system, code in codings_of(v)}
+    if parameter.code in {"status", "priority"}:
+        met = bool({code for _, code in meant} & {code for _, code in held})
+    else:
+        met = bool(meant & held)
+    return met is not (modifier == "not-in")
+
+
+def _typed(value: Any, text: str) -> bool:
+    asked = tuple(plain(part) for part in re.split(r"(?<!\\)\|", text))
+    kinds = value.get("type", {}).get("coding", ())
+    return any((k.get("system", ""), k["code"], value.get("value")) == asked for k in kinds)
+
+
+def _of_part(element: Any, part: Component) -> list[Any]:
+    """The values of a path, or of one choice of it."""
+    chosen = re.fullmatch(r"(\w+)\.as\((\w+)\)", part.expression)
+    steps = ["".join(chosen.groups())] if chosen else part.expression.split(".")
+    found = _walk(element, steps)
+    if part.expression == "value":
+        found = [v for key, v in element.items() if key.startswith("value")]
+    return [v for v in found if part.type != "reference" or reference_text(v)]
 
 
 def _meets(kind: str, modifier: str, value: Any, text: str) -> bool:
     if kind == "string":
         return _string(value, modifier, text)
     if kind == "uri":
-        return bool(value == plain(text))
-    return {"token": _token, "date": _date, "number": _number, "quantity": _number}[kind](
-        value, text
-    )
+        return uri_is(value, modifier, plain(text))
+    return {"token": _token, "date": date_meets, "number": number_meets, "quantity": number_meets}[
+        kind
+    ](value, text)
 
 
 def _walk(node: Any, steps: Sequence[str]) -> list[Any]:
@@ -131,13 +228,13 @@ def reference_text(value: Any) -> str | None:
     return value if isinstance(value, str) else value.get("reference")
 
 
-def _wanted(text: str, targets: Sequence[str]) -> list[str]:
+def pointed_at(text: str, targets: Sequence[str]) -> list[str]:
     return [text] if "/" in text else [f"{target}/{text}" for target in targets]
 
 
 def _token(value: Any, text: str) -> bool:
     parts = [plain(p) for p in re.split(r"(?<!\\)\|", text, maxsplit=1)]
-    for system, code in _codings(value):
+    for system, code in codings_of(value):
         if len(parts) == 1 and code == parts[0]:
             return True
         if len(parts) == 2 and parts[1] == "" and parts[0] and system == parts[0]:
@@ -147,30 +244,30 @@ def _token(value: Any, text: str) -> bool:
     return False
 
 
-def _codings(value: Any) -> Iterator[tuple[str | None, str | None]]:
+def codings_of(value: Any) -> Iterator[tuple[str | None, str | None]]:
     if isinstance(value, bool):
         yield None, str(value).lower()
     elif isinstance(value, str):
         yield None, value
     elif "coding" in value:
         for coding in value["coding"]:
-            yield from _codings(coding)
+            yield from codings_of(coding)
     else:
         yield value.get("system"), value.get("code", value.get("value"))
 
 
 def _string(value: Any, modifier: str, text: str) -> bool:
-    for held in _texts(value):
+    for held in texts_of(value):
         if modifier == "exact" and held == plain(text):
             return True
-        if modifier == "contains" and _fold(plain(text)) in _fold(held):
+        if modifier == "contains" and fold(plain(text)) in fold(held):
             return True
-        if not modifier and _fold(held).startswith(_fold(plain(text))):
+        if not modifier and fold(held).startswith(fold(plain(text))):
             return True
     return False
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
         return
@@ -181,12 +278,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield from value.get(part, ())
 
 
-def _fold(text: str) -> str:
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return " ".join("".join(c for c in letters if not unicodedata.combining(c)).split())
-
-
-def _number(value: Any, text: str) -> bool:
+def number_meets(value: Any, text: str) -> bool:
     prefix, rest = _prefix(text)
     amount, *unit = re.split(r"(?<!\\)\|", rest)
     asked = Decimal(amount)
@@ -214,14 +306,14 @@ def _unit(quantity: Mapping[str, Any], system: str, unit: str) -> bool:
     return unit in (quantity.get("code"), quantity.get("unit"))
 
 
-def _date(value: Any, text: str) -> bool:
+def date_meets(value: Any, text: str) -> bool:
     prefix, rest = _prefix(text)
-    low, high = _span(rest)
+    low, high = span(rest)
     if isinstance(value, str):
-        since, until = _span(value)
+        since, until = span(value)
     else:
-        since = _span(value["start"])[0] if "start" in value else _PAST
-        until = _span(value["end"])[1] if "end" in value else _FUTURE
+        since = span(value["start"])[0] if "start" in value else PAST
+        until = span(value["end"])[1] if "end" in value else FUTURE
     contained = low <= since and until <= high
     return {
         "eq": contained,
@@ -239,7 +331,7 @@ def _prefix(text: str) -> tuple[str, str]:
     return (text[:2], text[2:]) if text[:1].isalpha() else ("eq", text)
 
 
-def _span(text: str) -> tuple[datetime, datetime]:
+def span(text: str) -> tuple[datetime, datetime]:
     """What a date covers, by its number of characters."""
     if len(text) == 4:
         return datetime(int(text), 1, 1, tzinfo=UTC), datetime(int(text) + 1, 1, 1, tzinfo=UTC)

@@ -8,11 +8,14 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fhir_server.context import Context
 from fhir_server.store.search import Derived
 from tests.search.bench import Bench, service
-from tests.search.worlds import RESTRICTED, access_worlds
+from tests.search.filters import COMMUNICATION_TERMS, Meaning, text, trees
+from tests.search.naive import Naive
+from tests.search.worlds import COMMUNICATION, RESTRICTED, access_worlds
 from tests.support.effort import effort
 
 CALLER = "Practitioner/d1"
@@ -68,7 +71,14 @@ def participants(resource: Resource) -> set[str]:
 
 
 def members(team: Resource) -> set[str]:
-    return {one["member"]["reference"] for one in team["participant"]}
+    """Those who take part now."""
+    if team.get("status", "active") != "active" or "end" in team.get("period", {}):
+        return set()
+    return {
+        one["member"]["reference"]
+        for one in team["participant"]
+        if "end" not in one.get("period", {})
+    }
 
 
 @settings(
@@ -97,6 +107,44 @@ async def test_every_way_in_obeys_the_policy(bench: Bench, world: list[dict[str,
     await _includes(bench, tenant, seen, charts)
     await _derived(bench, tenant, eyes, seen)
     await _reads(bench, tenant, everything, seen)
+
+
+@settings(
+    deadline=None,
+    max_examples=effort(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    world=access_worlds(),
+    questions=st.lists(st.lists(COMMUNICATION, min_size=1, max_size=2), max_size=6),
+    filters=st.lists(trees(COMMUNICATION_TERMS), max_size=6),
+    data=st.data(),
+)
+async def test_what_is_not_seen_answers_no_question(
+    bench: Bench,
+    world: list[dict[str, Any]],
+    questions: list[Any],
+    filters: list[Any],
+    data: st.DataObject,
+) -> None:
+    """The answer is that of a world without it."""
+    tenant = uuid4().hex
+    await bench.put(tenant, world)
+    eyes = Eyes(world)
+    seen = eyes.seen("Communication", eyes.doctor)
+    charts = eyes.seen("Patient", lambda r: eyes.chart(f"Patient/{r['id']}"))
+    shown = {"Communication": seen, "Patient": charts}
+    naive = Naive(
+        bench.definitions.types,
+        [r for r in world if r["id"] in shown.get(r["resourceType"], ())],
+    )
+    for params in questions:
+        found = await bench.ids(doctor(tenant), "Communication", params)
+        assert set(found) == naive.search("Communication", params), params
+    for tree in filters:
+        written = text(data.draw, tree)
+        found = await bench.ids(doctor(tenant), "Communication", [("_filter", written)])
+        assert set(found) == Meaning(naive).search("Communication", tree), written
 
 
 def parts(eyes: Eyes, communication: str) -> set[str]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fhir_server.definitions.model import Definitions
-from fhir_server.store.index import Indexer, IndexRow
+from fhir_server.store.index import Indexer
+from fhir_server.store.index_row import IndexRow
 from fhir_server.store.keys import (
     absent_key,
     hot_reference,

@@ -219,6 +219,14 @@ COMMUNICATION = st.one_of(
     question("_has:Communication:part-of:recipient", targets(*PEOPLE)),
     question("_has:Communication:part-of:_has:Communication:part-of:status", st.just("completed")),
     question("_has:Communication:part-of:category", tokens()),
+    question("_has:Communication:part-of:sender:Patient.name", texts()),
+    question("_has:Communication:part-of:recipient:Practitioner.active", st.just("true")),
+    question("_has:Communication:part-of:_id", lists_of(st.sampled_from(["c0", "c1", "zz"]))),
+    question("_has:Communication:part-of:_id:not", st.sampled_from(["null", "c0", "c0,c1"])),
+    question("_has:Communication:part-of:identifier:not", tokens()),
+    question("part-of:Communication._has:Communication:part-of:sent:missing", MISSING),
+    question("subject:Patient._has:Communication:sender:category", tokens()),
+    question("_id:not", lists_of(st.sampled_from(["c0", "c1", "zz"]))),
 )
 PATIENT = st.one_of(
     question("name", texts()),
@@ -252,20 +260,33 @@ QUESTIONS = st.one_of(
 )
 
 
+def care_teams() -> Strategy:
+    """Of one patient; some are over, and some members have left or are to leave."""
+    period = {"period": st.sampled_from([{"start": "2025"}, {"end": "2026"}, {"end": "2126"}])}
+    participants = st.fixed_dictionaries(
+        {"member": st.sampled_from(PEOPLE).map(lambda person: {"reference": person})},
+        optional=period,
+    )
+    return st.fixed_dictionaries(
+        {
+            "resourceType": st.just("CareTeam"),
+            "subject": st.sampled_from(PATIENTS).map(lambda one: {"reference": one}),
+            "participant": st.lists(participants, min_size=1, max_size=3),
+        },
+        optional={"status": st.sampled_from(["active", "active", "inactive"]), **period},
+    )
+
+
 @st.composite
 def access_worlds(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Patients, some restricted or missing; care teams; communications among them."""
     found: list[dict[str, Any]] = []
     security = st.sampled_from([[], [], [{"system": RESTRICTED, "code": "R"}], [{"code": "V"}]])
     for patient in draw(st.sets(st.sampled_from(PATIENTS))):
-        meta = {"security": draw(security)}
+        meta = {"security": draw(security), "lastUpdated": DATES[-1]}
         found.append({"resourceType": "Patient", "id": patient.partition("/")[2], "meta": meta})
-    teams = st.tuples(st.sampled_from(PATIENTS), st.lists(st.sampled_from(PEOPLE), min_size=1))
-    for n, (subject, people) in enumerate(draw(st.lists(teams, max_size=2))):
-        found.append({
-            "resourceType": "CareTeam", "id": f"t{n}", "subject": {"reference": subject},
-            "participant": [{"member": {"reference": person}} for person in people],
-        })  # fmt: skip
+    for n, team in enumerate(draw(st.lists(care_teams(), max_size=2))):
+        found.append({**team, "id": f"t{n}"})
     for n, communication in enumerate(draw(st.lists(communications(), max_size=6))):
         found.append({**communication, "id": f"c{n}"})
     return found

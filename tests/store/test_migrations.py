@@ -40,6 +40,18 @@ def test_migrating_again_changes_nothing(
     assert schema(url) == before
 
 
+def test_an_index_gets_the_parameters_it_lacks(
+    new_database: NewDatabase, definitions: Definitions
+) -> None:
+    url = new_database()
+    before = schema(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER INDEX communication_keys RESET (gin_pending_list_limit)")
+    assert schema(url) != before
+    migrate(url, definitions)
+    assert schema(url) == before
+
+
 def test_a_new_declaration_adds_its_columns_and_index_and_keeps_the_rows(
     new_database: NewDatabase, definitions: Definitions
 ) -> None:

@@ -128,7 +128,7 @@ class Chronicle:
             )
             assert len(page.versions) <= limit
             found += page.versions
-            cursor = page.next
+            cursor = page.around.next
         return [told(stored) for stored in found]
 
 
@@ -237,7 +237,7 @@ async def test_pages_are_stable_while_others_write(
             chronicle.service(), TYPES, reach=lambda _: (), limit=limit, cursor=cursor
         )
         found += page.versions
-        cursor = page.next
+        cursor = page.around.next
         if meanwhile:
             await chronicle.step(*meanwhile.pop())
     assert [told(stored) for stored in found] == wanted
@@ -250,7 +250,7 @@ async def test_a_cursor_is_bound_to_its_history(core: Core) -> None:
     page = await core.interactions.timeline(
         chronicle.service(), ["Task"], reach=lambda _: (), limit=1
     )
-    assert page.next
+    assert page.around.next
     others: list[tuple[Context, list[str], Span]] = [
         (chronicle.service(), ["Organization"], Span()),
         (chronicle.service(), ["Task", "Organization"], Span()),
@@ -261,7 +261,7 @@ async def test_a_cursor_is_bound_to_its_history(core: Core) -> None:
     for ctx, types, span in others:
         with pytest.raises(Problem) as caught:
             await core.interactions.timeline(
-                ctx, types, reach=lambda _: (), span=span, cursor=page.next
+                ctx, types, reach=lambda _: (), span=span, cursor=page.around.next
             )
         assert caught.value.status == 400
 

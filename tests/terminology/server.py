@@ -12,7 +12,9 @@ import orjson
 
 from tests.support.server import double, threaded
 
-Mode = Literal["well", "refusing", "broken", "forbidden", "garbage", "list", "hanging", "huge"]
+Mode = Literal[
+    "well", "refusing", "broken", "forbidden", "garbage", "list", "hanging", "huge", "expanding"
+]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 OUTCOME = {
@@ -23,9 +25,20 @@ ANSWER = {
     "resourceType": "Parameters",
     "parameter": [{"name": "display", "valueString": "From afar"}],
 }
+EXPANSION = {
+    "resourceType": "ValueSet",
+    "expansion": {
+        "contains": [
+            {"system": "http://afar", "abstract": True, "code": "all",
+             "contains": [{"system": "http://afar", "code": "x"}]},
+            {"system": "http://afar", "code": "y"},
+        ]
+    },
+}  # fmt: skip
 REPLIES: dict[Mode, tuple[int, bytes]] = {
     "well": (200, orjson.dumps(ANSWER)),
     "refusing": (404, orjson.dumps(OUTCOME)),
+    "expanding": (200, orjson.dumps(EXPANSION)),
     "broken": (500, orjson.dumps(OUTCOME)),
     "forbidden": (401, orjson.dumps(OUTCOME)),
     "garbage": (200, b"<html>"),

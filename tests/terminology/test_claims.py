@@ -137,9 +137,17 @@ def test_what_is_not_claimed_is_refused(
 
 @pytest.mark.parametrize(
     "query",
-    ["foo=1", "date=2026", "url:below=http://x", "_include=*", "_sort=foo", "_lastUpdated=2026"],
+    ["foo=1", "date=2026", "url:exact=http://x", "_include=*", "_sort=foo", "_lastUpdated=2026"],
 )
 def test_an_unknown_parameter_is_400_unless_lenient(clinic: Clinic, query: str) -> None:
     path = f"ValueSet?{query}"
     assert refusal(clinic.amina.get(path)) == (400, "not-supported")
     assert clinic.amina.get(path, prefer="handling=lenient").status_code == 200
+
+
+def test_urls_lie_above_and_below_one_another(clinic: Clinic) -> None:
+    whole = clinic.amina.ids("ValueSet?_count=1000")
+    assert clinic.amina.ids("ValueSet?url:below=https://fhir.ghasi.af/ValueSet/") == whole
+    assert clinic.amina.ids("ValueSet?url:below=https://fhir.ghasi.af/Value") == set()
+    below = "https://fhir.ghasi.af/ValueSet/urgency/more"
+    assert clinic.amina.ids(f"ValueSet?url:above={below}") == {"urgency"}

@@ -10,12 +10,25 @@ import pytest
 
 from fhir_server.settings import Settings
 from tests.conftest import Token
+from tests.support.bundles import bundle, post
 from tests.support.clinic import refusal
 from tests.support.server import listening
 from tests.terminology.server import Mode, Terminology, serving
 
 SNOMED = "http://snomed.info/sct"
-FAILURES = sorted(set(get_args(Mode)) - {"well", "refusing"})
+NEAR = {
+    "resourceType": "ValueSet",
+    "status": "active",
+    "compose": {
+        "include": [
+            {
+                "system": "http://afar",
+                "filter": [{"property": "concept", "op": "is-a", "value": "x"}],
+            }
+        ]
+    },
+}
+FAILURES = sorted(set(get_args(Mode)) - {"well", "refusing", "expanding"})
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +154,53 @@ def test_while_it_is_down_503(settings_of_tests: Settings, token: Token) -> None
     with listening(nowhere) as address:
         path = f"{address}/fhir/R4/CodeSystem/$lookup?system={SNOMED}&code=1"
         assert refusal(httpx.get(path, headers=headers)) == (503, "transient")
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("category:in=http://vs/afar", {"url": ("valueUri", "http://vs/afar")}),
+        ("category:not-in=http://vs/afar", {"url": ("valueUri", "http://vs/afar")}),
+        ("part-of.category:in=http://vs/afar", {"url": ("valueUri", "http://vs/afar")}),
+        ("category:below=http://afar|x", {"valueSet": ("resource", NEAR)}),
+    ],
+)
+def test_a_search_is_told_codes_from_afar(
+    amina: httpx.Client, afar: Terminology, query: str, asked: dict[str, Any]
+) -> None:
+    afar.mode = "expanding"
+    answer = amina.get(f"Communication?{query}")
+    assert answer.status_code == 200, answer.text
+    assert given(afar) == {**asked, "count": ("valueInteger", 5001)}
+
+
+@pytest.mark.parametrize(("mode", "status"), [("broken", 503), ("well", 503), ("refusing", 400)])
+def test_a_search_says_why_it_is_told_nothing(
+    amina: httpx.Client, afar: Terminology, mode: Mode, status: int
+) -> None:
+    afar.mode = mode
+    answer = amina.get("Communication?category:in=http://vs/afar")
+    assert refusal(answer)[0] == status
+    assert ("retry-after" in answer.headers) is (status == 503)
+    assert amina.get("Communication?category:in=ValueSet/urgency").status_code == 200
+
+
+def test_a_search_asks_of_a_few_value_sets_only(amina: httpx.Client, afar: Terminology) -> None:
+    afar.mode = "expanding"
+    many = ",".join(f"http://vs/{n}" for n in range(9))
+    assert refusal(amina.get(f"Communication?category:in={many}")) == (400, "too-costly")
+
+
+@pytest.mark.parametrize(("mode", "status"), [("expanding", 412), ("broken", 503)])
+def test_a_reference_by_criteria_is_told_codes_from_afar(
+    amina: httpx.Client, afar: Terminology, mode: Mode, status: int
+) -> None:
+    afar.mode = mode
+    sent = {
+        "resourceType": "Communication",
+        "status": "completed",
+        "partOf": [{"reference": "Communication?category:in=http://vs/afar"}],
+    }
+    answer = amina.post("", json=bundle("transaction", post(sent)))
+    assert refusal(answer)[0] == status
+    assert len(afar.asked) == 1

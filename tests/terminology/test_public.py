@@ -37,7 +37,7 @@ def test_metadata_in_its_modes(client: httpx.Client) -> None:
     assert kinds.pop("terminology") == "TerminologyCapabilities"
     assert set(kinds.values()) == {"CapabilityStatement"}
     assert refusal(client.get("/fhir/R4/metadata?mode=zzz")) == (400, "value")
-    assert refusal(client.get("/fhir/R4/metadata?mode=terminology&_format=xml"))[0] == 406
+    assert refusal(client.get("/fhir/R4/metadata?mode=terminology&_format=ttl"))[0] == 406
 
 
 def test_terminology_capabilities_say_what_is_known(client: httpx.Client) -> None:

@@ -12,6 +12,8 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.clamd import Double
+
 BASE = "/v1/communication"
 RESTRICTED = {
     "security": [
@@ -137,6 +139,23 @@ def wards(sign_in: Callable[..., Caller], database_url: str) -> Callable[[], War
 @pytest.fixture
 def ward(wards: Callable[[], Ward]) -> Ward:
     return wards()
+
+
+@pytest.fixture
+def amina(ward: Ward) -> Caller:
+    return ward.doctor("amina")
+
+
+@pytest.fixture
+def farid(ward: Ward) -> Caller:
+    return ward.doctor("farid")
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[Double]:
+    """A scanner of this file's own."""
+    with Double().running() as double:
+        yield double
 
 
 def _put(client: httpx.Client, resource: dict[str, Any]) -> None:

@@ -123,6 +123,7 @@ def test_what_is_no_id(ward: Ward, path: str) -> None:
         "limit=-1",
         "limit=ten",
         "limit=9999999999",
+        "cursor=",
         "cursor=x",
         "cursor=%FF",
         "_count=5",

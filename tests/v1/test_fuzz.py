@@ -8,43 +8,19 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from fhir_server import __version__
-from fhir_server.declared import declared_root
-from fhir_server.definitions.facts import load_facts
-from fhir_server.definitions.loader import load_definitions
-from fhir_server.http.openapi import openapi
-from fhir_server.mapping.loader import load_mappings
 from tests.support.effort import effort
+from tests.support.openapi import CHECKS, document
 from tests.v1.conftest import BASE, Ward
+from tests.v1.routes import SCOPES
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
-
-def _document() -> dict[str, Any]:
-    facts = load_facts()
-    definitions = load_definitions(declared_root(), facts)
-    mappings = load_mappings(declared_root() / "mappings", definitions, facts.structures)
-    return openapi(definitions, mappings, __version__)
-
-
-schema = schemathesis.openapi.from_dict(_document()).include(path_regex=f"^{BASE}")
+schema = schemathesis.openapi.from_dict(document()).include(path_regex=f"^{BASE}")
 
 
 @pytest.fixture
 def amina(ward: Ward) -> httpx.Client:
-    caller = ward.doctor("amina")
+    """Who may use every route: one person may have two roles."""
+    caller = ward.sign_in(ward.tenant, "usr_amina", ["DOCTOR", "ADMIN"], SCOPES)
     caller.send(caller.open_thread("usr_farid", patientId="pat_zahra"))
     return caller.client
 

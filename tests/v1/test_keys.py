@@ -97,3 +97,20 @@ def test_a_change_replayed_by_a_device(ward: Ward) -> None:
     identifier = amina.fhir(f"/Communication/{message}")["identifier"][0]
     assert identifier["value"] == change
     assert identifier["system"].endswith("/client-mutation-id")
+
+
+def test_a_retry_by_either_key_is_answered(ward: Ward) -> None:
+    amina = ward.doctor("amina")
+    thread, used, change = amina.open_thread("usr_farid"), str(uuid4()), str(uuid4())
+    path = f"/threads/{thread}/messages"
+    both = {"Idempotency_Key": used, "X_Client_Mutation_Id": change}
+    first = amina.post(path, {"body": "a"}, **both)
+    assert first.status_code == 201
+    for keys in (both, {"Idempotency_Key": used}, {"X_Client_Mutation_Id": change}):
+        again = amina.post(path, {"body": "a"}, **keys)
+        assert (again.status_code, again.content) == (201, first.content)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert refused(amina.post(path, {"body": "b"}, **keys)) == (422, "VALIDATION_ERROR")
+    assert len(amina.messages(thread)) == 1
+    other = {"Idempotency_Key": used, "X_Client_Mutation_Id": str(uuid4())}
+    assert amina.post(path, {"body": "a"}, **other).content == first.content

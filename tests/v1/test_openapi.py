@@ -9,6 +9,7 @@ import httpx
 import jsonschema
 import pytest
 
+from fhir_server.declarations import read_declarations
 from tests.v1.conftest import BASE, Ward, refused
 
 
@@ -55,17 +56,10 @@ def test_every_route_names_its_scope_licence_and_refusals(document: dict[str, An
         if path.startswith(BASE)
         for operation in methods.values()
     }
-    assert set(operations) == {
-        "createThread",
-        "listThreads",
-        "getThread",
-        "archiveThread",
-        "sendMessage",
-        "listMessages",
-        "markRead",
-    }
-    for operation in operations.values():
-        assert operation["security"][0]["bearer"][0].startswith("messaging:")
+    scopes = {route.id: route.declared.scope for route in read_declarations().mappings.routes}
+    assert set(operations) == set(scopes)
+    for name, operation in operations.items():
+        assert operation["security"] == [{"bearer": [scopes[name]]}]
         assert {"400", "401", "403", "503"} <= set(operation["responses"])
     keys = [p for p in operations["sendMessage"]["parameters"] if p["name"] == "Idempotency-Key"]
     assert keys[0]["required"] is True

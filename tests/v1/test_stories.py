@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from fhir_server.mapping.route import Route
 from tests.v1.conftest import Caller, Ward, refused
+from tests.v1.routes import NONE, ROUTES, Asked
 
 # COMMS-US-001: create a care-team thread
 
@@ -199,25 +201,15 @@ def test_us_018_a_patient_sees_only_her_own_threads(ward: Ward) -> None:
 
 # COMMS-US-019: module entitlement
 
-EVERY_ROUTE = [
-    ("GET", "/threads"),
-    ("POST", "/threads"),
-    ("GET", "/threads/thr_a"),
-    ("PATCH", "/threads/thr_a/archive"),
-    ("GET", "/threads/thr_a/messages"),
-    ("POST", "/threads/thr_a/messages"),
-    ("POST", "/threads/thr_a/read"),
-]
 
-
-@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+@pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
 @pytest.mark.parametrize("prefix", ["communication", "digital-communication", "messaging"])
 def test_us_019_without_the_licence(
-    sign_in: Callable[..., Caller], tenant: str, method: str, path: str, prefix: str
+    sign_in: Callable[..., Caller], tenant: str, route: Route, prefix: str
 ) -> None:
     """Given a tenant without engage.messaging entitlement, when any /v1/communication/threads*
     called, then 403 MODULE_NOT_LICENSED.
     """
     karim = sign_in(tenant, "usr_karim", "DOCTOR", modules=())
-    answer = karim.client.request(method, f"/v1/{prefix}{path}")
+    answer = Asked(route, NONE, f"/v1/{prefix}").by(karim.client)
     assert refused(answer) == (403, "MODULE_NOT_LICENSED")

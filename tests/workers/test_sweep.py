@@ -127,10 +127,11 @@ async def test_the_command_sweeps(
 def test_a_clients_change_is_kept_longer(clinic: Clinic, database_url: str) -> None:
     body = {"participantIds": ["usr_farid"], "subject": "Plan"}
     clinic.amina.v1("POST", "threads", body, idempotency_key="k")
-    clinic.amina.v1("POST", "threads", body, x_client_mutation_id="m")
+    clinic.amina.v1("POST", "threads", body, x_client_mutation_id="m", idempotency_key="l")
     with psycopg.connect(database_url) as connection:
         query = "SELECT key, expires - created FROM idempotency WHERE tenant = %s ORDER BY 1"
         assert connection.execute(query, [clinic.tenant]).fetchall() == [
             ("k", DAY),
+            ("l", DAY),
             ("mutation m", MUTATIONS_KEPT),
         ]

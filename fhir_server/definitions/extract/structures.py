@@ -53,6 +53,8 @@ def _element(element: Resource, url: str) -> Resource:
         facts["min"] = element["min"]
     if element["max"] != "1" and "." in element["path"]:
         facts["max"] = element["max"]
+    if element.get("isSummary"):
+        facts["summary"] = True
     if reference := element.get("contentReference"):
         facts["content"] = reference.removeprefix("#")
     facts |= _targets(element) | binding(element)

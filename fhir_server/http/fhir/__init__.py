@@ -8,29 +8,38 @@ https://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
+from fhir_server.http.fhir.bundles import Bundles, Limits, Routed
 from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.declared import owners, system_interactions
-from fhir_server.http.fhir.handlers import HANDLERS, Service
+from fhir_server.http.fhir.handlers import HANDLERS
+from fhir_server.http.fhir.operations import methods
 from fhir_server.http.fhir.public import Public
 from fhir_server.http.fhir.published import Published, not_allowed
 from fhir_server.http.fhir.replies import refused
+from fhir_server.http.fhir.representation import represented
+from fhir_server.http.fhir.service import Handler, Service
 from fhir_server.http.wire import Reply, Request, place, segments, send_reply
 from fhir_server.interactions import Interactions
 from fhir_server.problems import Problem, not_found
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Service, Call], Awaitable[Reply]]
-
 # Where a type stands for what concerns all of them.
 SYSTEM = ""
+# What is asked of all types.
+SYSTEM_ROUTES: Mapping[tuple[str, str], str] = {
+    ("GET", ""): "search-system",
+    ("POST", "_search"): "search-system",
+    ("GET", "_history"): "history-system",
+}
 # What is asked, by method and by what follows the type in the path.
 ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", ""): "search-type",
@@ -48,7 +57,9 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "id/type/_search"): "search-compartment",
     ("GET", "id/_history"): "history-instance",
     ("GET", "id/_history/version"): "vread",
+    ("GET", "$"): "operation",
     ("POST", "$"): "operation",
+    ("GET", "id/$"): "operation",
     ("POST", "id/$"): "operation",
 }
 
@@ -63,6 +74,7 @@ class FhirFace:
         authenticator: Authenticator,
         *,
         body_limit: int,
+        bundle_limits: Limits,
         public: Public,
         published: Published,
         public_url: str | None = None,
@@ -75,6 +87,8 @@ class FhirFace:
         self._public = public
         self._published = published
         self._handlers = self._table()
+        kinds = system_interactions(definitions) & {"batch", "transaction"}
+        self._bundles = Bundles(self._service, self._routed, bundle_limits, kinds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers every request, refusals as OperationOutcome."""
@@ -83,18 +97,19 @@ class FhirFace:
 
     async def _reply(self, request: Request) -> Reply:
         try:
-            return await self._answer(request)
+            return await represented(await self._answer(request), request)
         except Problem as problem:
-            return refused(problem)
+            refusal = refused(problem)
         except Exception:  # noqa: BLE001 - the last resort: a bug must not cut the connection
             log.error("unhandled error at %s", place())  # noqa: TRY400 - no message: it may quote PHI
-            return refused(Problem(500, "exception", "an unexpected error occurred"))
+            refusal = refused(Problem(500, "exception", "an unexpected error occurred"))
+        with suppress(Problem):
+            return await represented(refusal, request)
+        return refusal
 
     async def _answer(self, request: Request) -> Reply:
         root: str = request.scope.get("root_path", "")
-        parts = segments(request.scope, root)
-        if len(parts) > 1 and not parts[-1]:
-            parts.pop()
+        parts = _parts(request, root)
         if request.method == "OPTIONS":
             return self._options(parts)
         base = self._base(request, root)
@@ -102,25 +117,40 @@ class FhirFace:
         if open_to_all is not None:
             return open_to_all
         ctx = await self._authenticator.context(request.header("authorization"), "fhir")
+        if parts == [SYSTEM] and request.method == "POST" and self._bundles.kinds:
+            return await self._bundles.answer(request, ctx, base)
+        return await self._found(request, ctx, parts, base).reply(self._service)
+
+    def _routed(self, request: Request, ctx: Context) -> Routed:
+        """The interaction that an entry of a Bundle asks for."""
+        root: str = request.scope.get("root_path", "")
+        return self._found(request, ctx, _parts(request, root), self._base(request, root))
+
+    def _found(self, request: Request, ctx: Context, parts: list[str], base: str) -> Routed:
+        """The interaction that a request asks for."""
         if parts[0] in self._published.types:
             shape, id, tail = _shape(parts)
-            return await self._published.answer(shape, Call(request, ctx, parts[0], id, tail, base))
-        handler, call = self._call(request, ctx, parts, root)
-        return await handler(self._service, call)
-
-    def _call(
-        self, request: Request, ctx: Context, parts: list[str], root: str
-    ) -> tuple[Handler, Call]:
+            call = Call(request, ctx, parts[0], id, tail, base)
+            return Routed("published", call, lambda _: self._published.answer(shape, call))
         type_, shape, id, tail = self._place(parts)
-        handler = self._handlers.get((_method(request), type_, shape))
-        if handler is None:
-            raise self._not_allowed(request.method, type_, shape)
-        return handler, Call(request, ctx, type_, id, tail, self._base(request, root))
+        row = _method(request), type_, shape
+        handler = self._handlers.get(row)
+        if handler is None or shape.endswith("$"):
+            known = self._known(type_, shape, tail)
+            if handler is None or request.method not in known:
+                raise not_allowed(request.method, known) if known else _nothing(type_, shape, tail)
+        call = Call(request, ctx, type_, id, tail, base)
+        routes = SYSTEM_ROUTES if type_ == SYSTEM else ROUTES
+        return Routed(
+            routes.get((row[0], shape), shape), call, lambda service: handler(service, call)
+        )
 
     def _place(self, parts: list[str]) -> tuple[str, str, str, str]:
         """The type, and as `_shape`."""
-        if parts == ["_history"]:
+        if parts in (["_history"], ["_search"]):
             parts = [SYSTEM, *parts]
+        elif parts == [SYSTEM]:
+            return SYSTEM, "", "", ""
         elif parts[0] not in self._definitions.types:
             raise not_found(f"the resource type {parts[0][:64]}")
         return parts[0], *_shape(parts)
@@ -132,21 +162,22 @@ class FhirFace:
         elif parts[0] in self._published.types:
             known = self._published.methods(_shape(parts)[0])
         else:
-            known = self._known(*self._place(parts)[:2])
+            type_, shape, _, tail = self._place(parts)
+            known = self._known(type_, shape, tail)
         if not known:
             raise not_found("what the path names")
         return Reply(204, b"", {"allow": ", ".join([*known, "OPTIONS"])})
 
-    def _known(self, resource_type: str, shape: str) -> list[str]:
-        methods = {m for m, t, s in self._handlers if (t, s) == (resource_type, shape)}
-        return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+    def _known(self, resource_type: str, shape: str, tail: str) -> list[str]:
+        if shape.endswith("$"):
+            return methods(self._definitions, resource_type, shape, tail)
+        found = {m for m, t, s in self._handlers if (t, s) == (resource_type, shape)}
+        if (resource_type, shape) == (SYSTEM, "") and self._bundles.kinds:
+            found.add("POST")
+        return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
     def _base(self, request: Request, root: str) -> str:
         return (self._public_url or request.origin) + root
-
-    def _not_allowed(self, method: str, resource_type: str, shape: str) -> Problem:
-        known = self._known(resource_type, shape)
-        return not_allowed(method, known) if known else not_found("what the path names")
 
     def _table(self) -> dict[tuple[str, str, str], Handler]:
         rows = {
@@ -157,9 +188,27 @@ class FhirFace:
             or (interaction == "operation" and served.operations)
             or (interaction == "search-compartment" and served.name in owners(self._definitions))
         }
-        if "history-system" in system_interactions(self._definitions):
-            rows["GET", SYSTEM, "_history"] = HANDLERS["history-system"]
+        rows |= {
+            (method, SYSTEM, shape): HANDLERS[interaction]
+            for (method, shape), interaction in SYSTEM_ROUTES.items()
+            if interaction in system_interactions(self._definitions)
+        }
         return rows
+
+
+def _parts(request: Request, root: str) -> list[str]:
+    """The words of the path; a slash at its end is none."""
+    parts = segments(request.scope, root)
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def _nothing(resource_type: str, shape: str, tail: str) -> Problem:
+    if shape.endswith("$"):
+        why = f"{resource_type} has no operation ${tail[:64]} here"
+        return Problem(404, "not-supported", why)
+    return not_found("what the path names")
 
 
 def _method(request: Request) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fhir_server.context import Context
 from fhir_server.fhir.ids import is_id
-from fhir_server.fhir.json import parse
 from fhir_server.http.auth.scopes import Criteria, Interaction, narrowing, require
+from fhir_server.http.fhir import representation
+from fhir_server.http.fhir.representation.formats import is_xml
 from fhir_server.http.wire import Request, form, media_type
 from fhir_server.problems import Problem, invalid, not_found
 
-# https://hl7.org/fhir/R4/http.html#mime-type
-JSON: Final = frozenset({"application/fhir+json", "application/json", "application/json+fhir"})
-READABLE: Final = JSON | {"", "*/*", "application/*", "text/json"}
-FORMATS: Final = JSON | {"json", "text/json"}
 # Ids by the letter of R4, but a client's URL library reads them as steps of the path.
 DOTS: Final = frozenset({".", ".."})
 FORM: Final = "application/x-www-form-urlencoded"
@@ -23,7 +21,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(slots=True)
 class Call:
-    """`tail` is the version or the operation's name; `base` the face's own URL."""
+    """`tail` is the version or the operation's name; `base` the face's own URL;
+    `given` the body where it is read already."""
 
     request: Request
     ctx: Context
@@ -31,6 +30,7 @@ class Call:
     id: str
     tail: str
     base: str
+    given: dict[str, Any] | None = None
 
     def address(self) -> str:
         """The id; 404 where it cannot be one."""
@@ -50,15 +50,19 @@ class Call:
         """The same for a history."""
         return narrowing(self.ctx, resource_type, "history-type")
 
-    def check_accept(self) -> None:
-        """406 where the client wants what is not JSON."""
-        check_accept(self.request, dict(self.request.query()).get("_format"))
+    def check_accept(self, types: Iterable[str] = (), *, counts: bool = False) -> None:
+        """Refuses what cannot be answered as the client asks: 406 for the format, 400 for the
+        part of `types`, by default the call's own; `counts` where there is something to count."""
+        own = filter(None, [self.type])
+        representation.check(self.request, types or own, counts=counts)
 
     async def resource(self) -> dict[str, Any]:
-        """The resource in the body; 415 for another content type, 400 for broken JSON."""
-        if media_type(self.request.header("content-type")) not in JSON:
-            raise Problem(415, "not-supported", "the body must be application/fhir+json")
-        return parse(await self.request.body())
+        """The resource in the body; 415 for another content type, 400 where it is broken."""
+        content_type = self.request.header("content-type")
+        is_xml(content_type)  # or 415, before the body is waited for
+        if self.given is not None:
+            return self.given
+        return await representation.read(await self.request.body(), content_type)
 
     async def parameters(self) -> list[tuple[str, str]]:
         """Search parameters of the query and, for POST, of the form."""
@@ -68,7 +72,8 @@ class Call:
         body = await self.request.body()
         if body and media_type(self.request.header("content-type")) != FORM:
             raise Problem(415, "not-supported", f"the body of a search must be {FORM}")
-        return [*query, *form(body)]
+        self.request.posted = form(body)
+        return self.request.parameters()
 
     def preference(self, name: str) -> str | None:
         """A value of the Prefer header: `handling` or `return`."""
@@ -83,17 +88,6 @@ class Call:
         if not self.tail.isascii() or not self.tail.isdigit() or len(self.tail) > 9:
             raise not_found(f"{self.type}/{self.id}/_history/…")
         return int(self.tail)
-
-
-def check_accept(request: Request, format: str | None) -> None:
-    """406 where `_format`, or without it the Accept header, wants what is not JSON."""
-    if format is not None:
-        acceptable = media_type(format.replace(" ", "+")) in FORMATS
-    else:
-        accept = request.header("accept") or ""
-        acceptable = any(media_type(part) in READABLE for part in accept.split(","))
-    if not acceptable:
-        raise Problem(406, "not-supported", "only application/fhir+json is produced")
 
 
 def number(text: str, name: str) -> int:

@@ -13,25 +13,28 @@ from typing import Final
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.fhir.call import Call, number
 from fhir_server.http.fhir.replies import resource_reply
+from fhir_server.http.fhir.representation import NAMES
 from fhir_server.http.wire import Reply, form
 from fhir_server.interactions import Condition, Stored
 from fhir_server.problems import Problem, invalid
 
 Pairs = list[tuple[str, str]]
-# About the answer, not about the resources.
-PRESENTATION: Final = frozenset({"_format", "_pretty"})
 # How many resources one request may delete.
 MOST: Final = 1000
 
 
 def if_none_exist(call: Call, definitions: Definitions) -> Condition | None:
-    """The condition of a create: criteria, which some clients send with the type before them."""
+    """The condition of a create: criteria, which some clients send with the type before them, and
+    some (fhirpy) in the address."""
     given = call.request.header("if-none-exist")
-    if given is None:
+    asked = _criteria(call)
+    if given is None and not asked:
         return None
     if "conditional-create" not in definitions.types[call.type].interactions:
         # Passed over, it would make the duplicate that the client wants to avoid.
         raise Problem(400, "not-supported", f"no conditional create of {call.type} here")
+    if given is None:
+        return _condition(call, asked)
     head, mark, criteria = given.strip().partition("?")
     if not mark or "=" in head:
         return _condition(call, form(given.strip().encode("latin-1")))
@@ -43,7 +46,7 @@ def if_none_exist(call: Call, definitions: Definitions) -> Condition | None:
 def of_query(call: Call, definitions: Definitions | None = None) -> Condition:
     """The condition in the address; with `definitions`, one that may mean several resources
     where the type allows it: `_count` says how many."""
-    given = [pair for pair in call.request.query() if pair[0] not in PRESENTATION]
+    given = _criteria(call)
     counts = [value for name, value in given if name == "_count"]
     if definitions is None or not counts:
         return _condition(call, given)
@@ -52,13 +55,24 @@ def of_query(call: Call, definitions: Definitions | None = None) -> Condition:
     return _condition(call, rest, _count(call, counts, several=several))
 
 
+def known(call: Call) -> str | datetime | None:
+    """The version that a write is meant for: If-Match, and only without it If-Unmodified-Since
+    (RFC 9110, 13.2.2)."""
+    tag = call.request.header("if-match")
+    return tag if tag is not None else _moment(call.request.header("if-unmodified-since"))
+
+
 def unless_known(call: Call, stored: Stored) -> Reply:
     """The resource, or 304 with its headers where the client has this version already."""
     reply = resource_reply(stored)
     if not _known(call, stored):
         return reply
-    headers = {name: reply.headers[name] for name in ("etag", "last-modified")}
+    headers = {name: reply.headers[name] for name in ("etag", "last-modified", "vary")}
     return Reply(304, b"", headers)
+
+
+def _criteria(call: Call) -> Pairs:
+    return [pair for pair in call.request.query() if pair[0] not in NAMES]
 
 
 def _condition(call: Call, where: Pairs, count: int = 1) -> Condition:

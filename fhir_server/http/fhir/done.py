@@ -23,7 +23,8 @@ def written(call: Call, result: Result) -> Reply:
     whole = resource_reply(stored, 201 if result.created else 200, body=wanted != "minimal")
     version = f"{call.type}/{stored.id}/_history/{stored.version}"
     body = _said(f"{version} is stored").body if wanted == "operationoutcome" else whole.body
-    return Reply(whole.status, body, {**whole.headers, "location": f"{call.base}/{version}"})
+    headers = {**whole.headers, "location": f"{call.base}/{version}"}
+    return Reply(whole.status, body, headers, stored.updated)
 
 
 def deleted(call: Call, result: Result) -> Reply:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
-from fhir_server.definitions.model import Definitions
-from fhir_server.http.auth.scopes import require
-from fhir_server.http.fhir.call import Call, check_accept
-from fhir_server.http.fhir.conditions import if_none_exist, of_query, unless_known
-from fhir_server.http.fhir.done import deleted, written
-from fhir_server.http.fhir.patches import change
+from fhir_server.http.auth.scopes import allows, require
+from fhir_server.http.fhir.call import Call
+from fhir_server.http.fhir.conditions import unless_known
+from fhir_server.http.fhir.everything import everything
 from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.fhir.searchset import searchset_reply
+from fhir_server.http.fhir.service import Handler, Service
+from fhir_server.http.fhir.types import split_types, with_types
 from fhir_server.http.fhir.versions import asked, history_reply, timeline_reply
+from fhir_server.http.fhir.writes import WRITES
 from fhir_server.http.wire import Reply
-from fhir_server.interactions import Interactions, Resource
-from fhir_server.problems import Problem, invalid, not_found
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the handlers work with."""
-
-    interactions: Interactions
-    definitions: Definitions
+from fhir_server.interactions import Handling, Resource
+from fhir_server.problems import invalid, not_found
 
 
 async def read(service: Service, call: Call) -> Reply:
@@ -54,7 +47,7 @@ async def history(service: Service, call: Call) -> Reply:
         call.ctx,
         call.type,
         call.address(),
-        before=wanted.before,
+        place=wanted.place,
         limit=wanted.count,
         span=wanted.span,
         criteria=criteria,
@@ -77,7 +70,7 @@ async def history_system(service: Service, call: Call) -> Reply:
 
 
 async def _timeline(service: Service, call: Call, types: list[str]) -> Reply:
-    call.check_accept()
+    call.check_accept(types)
     wanted = asked(call)
     page = await service.interactions.timeline(
         call.ctx,
@@ -102,126 +95,42 @@ async def search(service: Service, call: Call, compartment: str | None = None) -
     """https://hl7.org/fhir/R4/http.html#search"""
     call.criteria("search-type")
     given = await call.parameters()
-    formats = [value for name, value in given if name == "_format"]
-    check_accept(call.request, formats[0] if formats else None)
+    call.check_accept(counts=True)
     page = await service.interactions.search(
         call.ctx,
         call.type,
-        [(name, value) for name, value in given if name != "_format"],
-        handling="lenient" if call.preference("handling") == "lenient" else "strict",
+        given,
+        handling=_handling(call),
         reach=call.reach,
         compartment=compartment,
     )
     return searchset_reply(call, page, compartment)
 
 
-async def create(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#create"""
-    criteria = call.criteria("create")
-    call.check_accept()
-    condition = if_none_exist(call, service.definitions)
-    resource = await call.resource()
-    if condition is None:
-        result = await service.interactions.create(call.ctx, call.type, resource, criteria=criteria)
-    else:
-        result = await service.interactions.conditional.create(
-            call.ctx, condition, resource, criteria=criteria
-        )
-    return written(call, result)
-
-
-async def update(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#update"""
-    criteria = call.criteria("update")
-    call.check_accept()
-    resource = await call.resource()
-    result = await service.interactions.update(
-        call.ctx,
-        call.type,
-        call.address(),
-        resource,
-        if_match=call.request.header("if-match"),
-        criteria=criteria,
+async def search_system(service: Service, call: Call) -> Reply:
+    """https://hl7.org/fhir/R4/http.html#search, `GET [base]?_type=Communication,Encounter`"""
+    named, params = split_types(await call.parameters(), service.definitions.types)
+    for name in named:
+        require(call.ctx, name, "search-type")
+    types = named or [name for name in service.definitions.types if call.reach(name) is not None]
+    if not types:
+        require(call.ctx, "*", "search-type")
+    call.check_accept(types, counts=True)
+    page = await service.interactions.search_across(
+        call.ctx, types, params, handling=_handling(call), reach=call.reach
     )
-    return written(call, result)
+    return searchset_reply(call, with_types(page, named))
 
 
-async def patch(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#patch"""
-    criteria = call.criteria("patch")
-    call.check_accept()
-    result = await service.interactions.patch(
-        call.ctx,
-        call.type,
-        call.address(),
-        await change(call, service.interactions),
-        if_match=call.request.header("if-match"),
-        criteria=criteria,
-    )
-    return written(call, result)
-
-
-async def delete(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#delete"""
-    criteria = call.criteria("delete")
-    result = await service.interactions.delete(
-        call.ctx,
-        call.type,
-        call.address(),
-        if_match=call.request.header("if-match"),
-        criteria=criteria,
-    )
-    return deleted(call, result)
-
-
-async def conditional_update(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#cond-update"""
-    criteria = call.criteria("update")
-    call.check_accept()
-    condition = of_query(call)
-    result = await service.interactions.conditional.update(
-        call.ctx,
-        condition,
-        await call.resource(),
-        creating=lambda: call.criteria("create"),
-        if_match=call.request.header("if-match"),
-        criteria=criteria,
-    )
-    return written(call, result)
-
-
-async def conditional_patch(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#patch"""
-    criteria = call.criteria("patch")
-    call.check_accept()
-    condition = of_query(call)
-    result = await service.interactions.conditional.patch(
-        call.ctx,
-        condition,
-        await change(call, service.interactions),
-        if_match=call.request.header("if-match"),
-        criteria=criteria,
-    )
-    return written(call, result)
-
-
-async def conditional_delete(service: Service, call: Call) -> Reply:
-    """https://hl7.org/fhir/R4/http.html#3.1.0.7.1"""
-    criteria = call.criteria("delete")
-    condition = of_query(call, service.definitions)
-    result = await service.interactions.conditional.delete(
-        call.ctx, condition, if_match=call.request.header("if-match"), criteria=criteria
-    )
-    return deleted(call, result)
+def _handling(call: Call) -> Handling:
+    return "lenient" if call.preference("handling") == "lenient" else "strict"
 
 
 async def operation(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/operations.html"""
-    if call.tail not in service.definitions.types[call.type].operations:
-        raise Problem(404, "not-supported", f"{call.type} has no operation ${call.tail[:64]}")
     call.check_accept()
-    if call.tail == "validate":
-        return await _validate(service, call)
+    if call.tail in READING:
+        return await READING[call.tail](service, call)
     criteria = call.criteria("update")
     parameters = await call.resource()
     if parameters.get("resourceType") != "Parameters":
@@ -232,12 +141,20 @@ async def operation(service: Service, call: Call) -> Reply:
     return json_reply(result.parameters or {"resourceType": "Parameters"})
 
 
+async def _everything(service: Service, call: Call) -> Reply:
+    return await everything(service.interactions, service.definitions, call)
+
+
 async def _validate(service: Service, call: Call) -> Reply:
     call.criteria("validate")
     body = await call.resource()
     profile = dict(call.request.query()).get("profile")
     resource, profile = _unwrapped(body, profile) if _wrapped(body, call) else (body, profile)
-    return json_reply(service.interactions.validate(call.type, resource, profile))
+    ruled = allows(call.ctx, call.type, "create")
+    outcome = await service.interactions.validate(
+        call.ctx, call.type, resource, profile, ruled=ruled
+    )
+    return json_reply(outcome)
 
 
 def _wrapped(body: Resource, call: Call) -> bool:
@@ -258,7 +175,9 @@ def _unwrapped(body: Resource, profile: str | None) -> tuple[Resource, str | Non
     return resource, asked
 
 
-HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
+# Operations of any type that write nothing, by code; all others are the domain's.
+READING: Mapping[str, Handler] = {"validate": _validate, "everything": _everything}
+HANDLERS: Mapping[str, Handler] = {
     "read": read,
     "vread": vread,
     "history-instance": history,
@@ -266,12 +185,7 @@ HANDLERS: Mapping[str, Callable[[Service, Call], Awaitable[Reply]]] = {
     "history-system": history_system,
     "search-type": search,
     "search-compartment": search_compartment,
-    "create": create,
-    "update": update,
-    "patch": patch,
-    "delete": delete,
-    "conditional-update": conditional_update,
-    "conditional-patch": conditional_patch,
-    "conditional-delete": conditional_delete,
+    "search-system": search_system,
     "operation": operation,
+    **{name: write.reply for name, write in WRITES.items()},
 }

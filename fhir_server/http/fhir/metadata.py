@@ -1,5 +1,6 @@
 """/metadata: the declared CapabilityStatement, with what is this server's own (its version, its
-address, whether browsers may call it), and with `mode=terminology` the TerminologyCapabilities.
+address, whether browsers may call it, whether an issuer signs apps in), and with
+`mode=terminology` the TerminologyCapabilities.
 
 https://hl7.org/fhir/R4/http.html#capabilities
 """
@@ -18,18 +19,26 @@ from fhir_server.terminology.library import Library
 
 
 def statements(
-    definitions: Definitions, library: Library, version: str, *, cors: bool = False
+    definitions: Definitions,
+    library: Library,
+    version: str,
+    *,
+    cors: bool = False,
+    smart: bool = False,
 ) -> Mapping[str, Callable[[str], Reply]]:
-    """What each mode answers."""
-    full = metadata(_opened(definitions.capability, cors=cors), version)
+    """What each mode answers: with `cors` where pages of some origin are let in, with `smart` where
+    there is an issuer with whom apps sign in."""
+    full = metadata(_secured(definitions.capability, cors=cors, smart=smart), version)
     terminology = metadata(capabilities(definitions.capability, library), version)
     return {"full": full, "normative": full, "terminology": terminology}
 
 
-def _opened(declared: Mapping[str, Any], *, cors: bool) -> Mapping[str, Any]:
+def _secured(declared: Mapping[str, Any], *, cors: bool, smart: bool) -> Mapping[str, Any]:
     rest, *others = declared["rest"]
-    opened = {**rest, "security": {**rest["security"], "cors": cors}}
-    return {**declared, "rest": [opened, *others]}
+    security = {**rest["security"], "cors": cors}
+    if not smart:
+        security.pop("service", None)
+    return {**declared, "rest": [{**rest, "security": security}, *others]}
 
 
 def metadata(declared: Mapping[str, Any], version: str) -> Callable[[str], Reply]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from fhir_server.http.fhir.call import check_accept
+from fhir_server.http.fhir import representation
 from fhir_server.http.fhir.replies import json_reply
 from fhir_server.http.fhir.smart import SmartConfiguration
 from fhir_server.http.wire import Reply, Request
@@ -48,16 +48,17 @@ class Public:
         return await answer(request, base)
 
     async def _metadata(self, request: Request, base: str) -> Reply:
-        given = dict(request.query())
-        check_accept(request, given.get("_format"))
-        statement = self._statements.get(given.get("mode", "full"))
+        mode = dict(request.query()).get("mode", "full")
+        kind = "TerminologyCapabilities" if mode == "terminology" else "CapabilityStatement"
+        representation.check(request, [kind])
+        statement = self._statements.get(mode)
         if statement is None:
             known = ", ".join(self._statements)
             raise Problem(400, "value", f"mode is one of {known}", expression="mode")
         return statement(base)
 
     async def _versions(self, request: Request, _: str) -> Reply:
-        check_accept(request, dict(request.query()).get("_format"))
+        representation.check(request, ["Parameters"])
         return json_reply(dict(VERSIONS))
 
     async def _configuration(self, _: Request, __: str) -> Reply:

@@ -13,8 +13,10 @@ from urllib.parse import quote, urlencode
 from fhir_server.fhir.bundle import Entry, searchset
 from fhir_server.fhir.json import dumps
 from fhir_server.http.auth.scopes import require_whole
-from fhir_server.http.fhir.call import Call, check_accept
+from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.replies import CONTENT, json_reply
+from fhir_server.http.fhir.representation import NAMES
+from fhir_server.http.fhir.searchset import page_links
 from fhir_server.http.wire import Reply
 from fhir_server.problems import Problem, not_found
 from fhir_server.terminology import Arguments, Listing, Terminologies
@@ -59,10 +61,8 @@ class Published:
         """https://hl7.org/fhir/R4/http.html#search"""
         criteria = call.criteria("search-type")
         given = await call.parameters()
-        formats = [value for name, value in given if name == "_format"]
-        check_accept(call.request, formats[0] if formats else None)
-        params = [(name, value) for name, value in given if name != "_format"]
-        listing = self._catalogue.search(call.type, params, criteria, lenient=_lenient(call))
+        call.check_accept(counts=True)
+        listing = self._catalogue.search(call.type, given, criteria, lenient=_lenient(call))
         return _searchset(call, listing)
 
     async def operation(self, call: Call) -> Reply:
@@ -85,13 +85,12 @@ class Published:
 
     async def _arguments(self, call: Call) -> Arguments:
         if call.request.method != "POST":
-            return of_query([pair for pair in call.request.query() if pair[0] not in _SHAPING])
+            return of_query([pair for pair in call.request.query() if pair[0] not in NAMES])
         body = await call.resource()
         self._check(body)
         return of_parameters(body)
 
 
-_SHAPING = frozenset({"_format", "_pretty"})
 _ROUTES: Mapping[tuple[str, str], Answer] = {
     ("GET", ""): Published.search,
     ("POST", "_search"): Published.search,
@@ -115,9 +114,8 @@ def _lenient(call: Call) -> bool:
 
 def _searchset(call: Call, listing: Listing) -> Reply:
     address = f"{call.base}/{call.type}"
-    links = [("self", _link(address, listing.used))]
-    if listing.next is not None:
-        links.append(("next", _link(address, [*listing.used, ("_cursor", listing.next)])))
+    first, at = _link(address, listing.used), _link(address, [*listing.used, ("_cursor", "")])
+    links = page_links(first, at, listing.cursor, listing.around)
     entries = [Entry(f"{address}/{found['id']}", dumps(dict(found))) for found in listing.matches]
     return Reply(200, searchset(entries, listing.total, links), CONTENT)
 

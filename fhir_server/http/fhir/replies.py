@@ -6,11 +6,12 @@ from typing import Any
 
 from fhir_server.fhir.json import dumps
 from fhir_server.fhir.outcome import of_problem
+from fhir_server.http.fhir.representation.formats import FHIR_JSON
 from fhir_server.http.wire import Reply, http_date
 from fhir_server.interactions import Stored
 from fhir_server.problems import Problem
 
-CONTENT = {"content-type": "application/fhir+json"}
+CONTENT = {"content-type": FHIR_JSON, "vary": "accept"}
 
 
 def resource_reply(stored: Stored, status: int = 200, *, body: bool = True) -> Reply:
@@ -20,7 +21,7 @@ def resource_reply(stored: Stored, status: int = 200, *, body: bool = True) -> R
         "etag": f'W/"{stored.version}"',
         "last-modified": http_date(stored.updated),
     }
-    return Reply(status, stored.body if body else b"", headers)
+    return Reply(status, stored.body if body else b"", headers, stored.updated)
 
 
 def json_reply(resource: dict[str, Any], status: int = 200) -> Reply:

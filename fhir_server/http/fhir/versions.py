@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,49 +12,66 @@ from fhir_server.fhir.bundle import Version, history
 from fhir_server.fhir.instant import interval, now_text
 from fhir_server.http.fhir.call import Call, number
 from fhir_server.http.fhir.replies import CONTENT
+from fhir_server.http.fhir.representation import NAMES
+from fhir_server.http.fhir.searchset import page_links
 from fhir_server.http.wire import Reply
-from fhir_server.interactions import HistoryPage, Span, Stored, TimelinePage
+from fhir_server.interactions import Around, HistoryPage, Place, Span, Stored, TimelinePage
 from fhir_server.problems import Problem, invalid
-from fhir_server.store.history import LAST
+from fhir_server.store.search.paging import around
 from fhir_server.store.values.dates import BEGINNING, END, clamped
 
 DEFAULT, MOST = 20, 1000
 TIMES: Final[tuple[str, ...]] = ("_since", "_at")
-KNOWN = frozenset({"_count", "_format", *TIMES})
+_BY_NUMBER: Final = ("_before", "_after")
+KNOWN = frozenset({"_count", *NAMES, *TIMES})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a history was asked for; `times` are the parameters that its links repeat."""
+    """What a history was asked for; `repeated` are the parameters that its links repeat, `cursor`
+    the text that named the place."""
 
     count: int
     span: Span
-    times: Mapping[str, str]
-    before: int = LAST
+    repeated: Mapping[str, str]
+    place: Place | None = None
     cursor: str = ""
 
 
 def asked(call: Call) -> Asked:
     """The parameters; 400 for one that this history does not have, or a value that is none."""
     given = dict(call.request.query())
-    unknown = set(given) - KNOWN - {_position(call)}
+    places = _BY_NUMBER if call.id else ("_cursor",)
+    unknown = set(given) - KNOWN - set(places)
     if unknown:
         raise invalid(f"history has no parameter {min(unknown)[:64]}")
     count = number(given["_count"], "_count") if "_count" in given else DEFAULT
     # A plus sign that was not escaped arrives as a space.
     times = {name: given[name].replace(" ", "+") for name in TIMES if name in given}
-    return Asked(
-        max(1, min(count, MOST)),
-        _span(times),
-        times,
-        number(given["_before"], "_before") if "_before" in given else LAST,
-        given.get("_cursor", ""),
-    )
+    repeated = {**times, **{name: value for name, value in given.items() if name in NAMES}}
+    found = max(1, min(count, MOST)), _span(times), repeated
+    if not call.id:
+        return Asked(*found, cursor=given.get("_cursor", ""))
+    return Asked(*found, *_by_number(given))
 
 
-def _position(call: Call) -> str:
-    """A version of one resource is found by its number, that of many by a cursor."""
-    return "_before" if call.id else "_cursor"
+def _by_number(given: Mapping[str, str]) -> tuple[Place | None, str]:
+    """The place in the history of one resource, where a version is found by its number."""
+    named = [name for name in _BY_NUMBER if name in given]
+    if len(named) > 1:
+        raise invalid("a history has either _before or _after", "_after")
+    if not named:
+        return None, ""
+    name = named[0]
+    version = number(given[name], name)
+    at = [version] if version else []
+    return Place(at, before=name == "_after"), f"{name}={version}"
+
+
+def _numbered(values: Sequence[int], *, before: bool = False) -> str:
+    """A place as a parameter: pages run from the newest to the oldest, so what comes before a
+    version on the pages was made after it."""
+    return f"{'_after' if before else '_before'}={values[0] if values else 0}"
 
 
 def _span(times: Mapping[str, str]) -> Span:
@@ -87,25 +104,26 @@ def _interval(name: str, text: str) -> tuple[datetime, datetime]:
 
 
 def history_reply(call: Call, page: HistoryPage, wanted: Asked) -> Reply:
-    """The Bundle of one resource; `_before` is the version that the next page goes below."""
+    """The Bundle of one resource."""
     address = f"{call.base}/{call.type}/{call.id}/_history"
-    after = {} if page.next is None else {"_before": str(page.next)}
+    numbers = [[stored.version] for stored in page.versions]
+    ends = (numbers[0], numbers[-1]) if numbers else None
+    pages = around(_numbered, wanted.place, ends, more=page.more)
     entries = [_version(call.base, stored) for stored in page.versions]
-    return Reply(200, history(entries, page.total, _links(address, wanted, after)), CONTENT)
+    return Reply(200, history(entries, page.total, _links(address, wanted, pages)), CONTENT)
 
 
 def timeline_reply(call: Call, page: TimelinePage, wanted: Asked) -> Reply:
     """The Bundle of a type or of all; its total would cost more than the page."""
     address = "/".join(part for part in (call.base, call.type, "_history") if part)
-    after = {} if page.next is None else {"_cursor": page.next}
     entries = [_version(call.base, stored) for stored in page.versions]
-    return Reply(200, history(entries, None, _links(address, wanted, after)), CONTENT)
+    links = _links(address, wanted, page.around, "_cursor=")
+    return Reply(200, history(entries, None, links), CONTENT)
 
 
-def _links(address: str, wanted: Asked, after: Mapping[str, str]) -> list[tuple[str, str]]:
-    used = {"_count": str(wanted.count), **wanted.times}
-    links = [("self", f"{address}?{_query(used)}")]
-    return [*links, ("next", f"{address}?{_query({**used, **after})}")] if after else links
+def _links(address: str, wanted: Asked, pages: Around, at: str = "") -> list[tuple[str, str]]:
+    first = f"{address}?{_query({'_count': str(wanted.count), **wanted.repeated})}"
+    return page_links(first, f"{first}&{at}", wanted.cursor, pages)
 
 
 def _query(parameters: Mapping[str, str]) -> str:

@@ -1,13 +1,13 @@
 """One path of the v1 face: who may pass, what is asked, what is answered.
 
-The order of refusals is part of the contract: 401, licence, scope, body, existence, state.
+The order of refusals is part of the contract: 401, licence, scope, rate, body, existence, state.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,7 +15,10 @@ from fhir_server.context import Context
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.auth.scopes import require_scope
 from fhir_server.http.licences import Licences
+from fhir_server.http.limits import Limits
+from fhir_server.http.v1.content import Contents
 from fhir_server.http.v1.errors import CONTENT, refused
+from fhir_server.http.v1.languages import Languages
 from fhir_server.http.v1.legacy import Succession
 from fhir_server.http.v1.request import read_call
 from fhir_server.http.wire import Reply, Request, place, send_reply
@@ -34,6 +37,9 @@ class Service:
     interactions: Interactions
     authenticator: Authenticator
     licences: Licences
+    limits: Limits
+    languages: Languages
+    contents: Contents
     body_limit: int
 
 
@@ -55,27 +61,43 @@ class Endpoint:
         reply = await self._reply(request)
         if self._old is not None:
             headers = {**reply.headers, **self._old(scope["path"])}
-            reply = Reply(reply.status, reply.body, headers)
+            reply = replace(reply, headers=headers)
         await send_reply(send, reply, with_body=scope["method"] != "HEAD")
 
     async def _reply(self, request: Request) -> Reply:
         route = self._methods.get(request.method)
         if route is None:
-            return refused(self._not_allowed(request.method))
+            return self._refused(request, self._not_allowed(request.method))
+        return await self._told(request, route, self._answer(request, route))
+
+    async def _told(self, request: Request, route: Route, answer: Awaitable[Reply]) -> Reply:
+        """The answer, or why there is none."""
         try:
-            return await self._answer(request, route)
+            return await answer
         except Problem as problem:
-            return refused(problem, route)
+            return self._refused(request, problem, route)
         except Exception:  # noqa: BLE001 - the last resort: a bug must not cut the connection
             # Its message may quote patient data: the log gets the place only.
             log.error("unhandled error at %s", place())  # noqa: TRY400
-            return refused(Problem(500, "exception", "an unexpected error occurred"))
+            return self._refused(request, Problem(500, "exception", "an unexpected error occurred"))
+
+    def _refused(self, request: Request, problem: Problem, route: Route | None = None) -> Reply:
+        language = self._service.languages.of(request.header("accept-language"))
+        return refused(problem, route, language)
 
     async def _answer(self, request: Request, route: Route) -> Reply:
         service = self._service
         ctx = await service.authenticator.context(request.header("authorization"), "v1")
         await self._let_in(ctx, route)
+        left = await service.limits.take(ctx, route.declared.limit)
+        reply = await self._told(request, route, self._performed(request, route, ctx))
+        return replace(reply, headers={**reply.headers, **left})
+
+    async def _performed(self, request: Request, route: Route, ctx: Context) -> Reply:
         call = await read_call(request, route, ctx)
+        service = self._service
+        if route.declared.content is not None:
+            return await service.contents.reply(request, route, call)
         answer = await perform(service.interactions, route, call)
         return Reply(answer.status, answer.body, {**CONTENT, **answer.headers})
 
@@ -85,6 +107,8 @@ class Endpoint:
             why = f"your organisation has no licence for {module}"
             raise forbidden(why, v1_code="MODULE_NOT_LICENSED")
         require_scope(ctx, route.declared.scope)
+        if route.declared.roles and not ctx.roles.intersection(route.declared.roles):
+            raise forbidden("your role may not use this")
 
     def _not_allowed(self, method: str) -> Problem:
         known = {"allow": ", ".join(sorted(self._methods))}

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.http.v1.endpoint import Endpoint, Service
 from fhir_server.http.v1.errors import refused
 from fhir_server.http.v1.legacy import succession
-from fhir_server.http.wire import segments, send_reply
+from fhir_server.http.wire import Request, segments, send_reply
 from fhir_server.mapping.loader import Mappings
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem
@@ -29,6 +29,7 @@ class V1Face:
         self._prefix = prefix
         self._patterns: dict[int, dict[Pattern, tuple[int, ...]]] = defaultdict(dict)
         self._endpoints: dict[Pattern, tuple[tuple[str, ...], Endpoint]] = {}
+        self._languages = service.languages
         old = succession(mappings.service, prefix)
         for template, methods in _by_template(mappings).items():
             words = template.strip("/").split("/")
@@ -43,7 +44,9 @@ class V1Face:
         parts = segments(scope, self._prefix)
         found = self._find(parts)
         if found is None:
-            await send_reply(send, refused(Problem(404, "not-found", "there is nothing here")))
+            language = self._languages.of(Request(scope, receive, 0).header("accept-language"))
+            nothing = Problem(404, "not-found", "there is nothing here")
+            await send_reply(send, refused(nothing, language=language))
             return
         params, endpoint = found
         await endpoint({**scope, "path_params": params}, receive, send)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fhir_server.http.v1.request import KEY, MUTATION
+from fhir_server.http.v1.request import DIGEST, KEY, MUTATION, OFFSET
 from fhir_server.mapping.body import OPTIONAL, REQUIRED
+from fhir_server.mapping.calls import TAGGED
 from fhir_server.mapping.loader import Mappings
+from fhir_server.mapping.model import RouteDeclaration
 from fhir_server.mapping.route import Route
 
 ERROR = {"$ref": "#/components/schemas/Error"}
@@ -19,10 +21,28 @@ REFUSALS: Mapping[int, str] = {
     409: "CONFLICT, or INVALID_STATE_TRANSITION",
     413: "VALIDATION_ERROR: the body is too large",
     415: "VALIDATION_ERROR: the body is not application/json",
-    422: "VALIDATION_ERROR: the Idempotency-Key was used for another request",
+    422: "VALIDATION_ERROR: the Idempotency-Key was used for another request; ATTACHMENT_REJECTED:"
+    " an attachment is infected, or not what it was announced as",
+    429: "RATE_LIMITED: `Retry-After` says in how many seconds to come again",
     503: "DEPENDENCY_UNAVAILABLE",
 }
+UPLOADS = ("upload", "append")
 WRITING = (409, 413, 415, 422)
+COMING: Mapping[int, str] = {
+    408: "VALIDATION_ERROR: the content did not come in time",
+    411: "VALIDATION_ERROR: the length of the content is missing",
+}
+# What only bytes can be refused for.
+BYTES: Mapping[str, Mapping[int, str]] = {
+    "upload": COMING,
+    "append": {**COMING, 405: "METHOD_NOT_ALLOWED: the file store takes no parts"},
+    "progress": {409: "INVALID_STATE_TRANSITION: the content is here already"},
+    "download": {
+        409: "INVALID_STATE_TRANSITION: the content is not scanned, or infected",
+        416: "VALIDATION_ERROR: the content has no such range",
+    },
+}
+BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 def v1_components() -> dict[str, Any]:
@@ -66,15 +86,22 @@ def _operation(route: Route) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": route.id,
         "summary": line.summary,
-        "description": f"Scope `{line.scope}`, licence `{line.module}`.",
+        "description": _needs(line),
         "tags": ["v1"],
         "security": [{"bearer": [line.scope]}],
         "parameters": [*_path(route), *_query(route), *_headers(route)],
         "responses": _responses(route),
     }
-    if route.body is not None and route.body.taken:
+    if line.content in UPLOADS:
+        described["requestBody"] = {"required": True, "content": BINARY}
+    elif route.body is not None and route.body.taken:
         described["requestBody"] = _request_body(route)
     return described
+
+
+def _needs(line: RouteDeclaration) -> str:
+    roles = f", role {' or '.join(f'`{role}`' for role in line.roles)}" if line.roles else ""
+    return f"Scope `{line.scope}`, licence `{line.module}`{roles}."
 
 
 def _path(route: Route) -> Iterator[dict[str, Any]]:
@@ -95,12 +122,24 @@ def _query(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _headers(route: Route) -> Iterator[dict[str, Any]]:
-    if route.body is None:
+    text = {"type": "string"}
+    if route.declared.content in UPLOADS:
+        yield {"name": DIGEST, "in": "header", "schema": text}
+    if route.declared.content == "append":
+        size = {"type": "integer", "minimum": 0}
+        yield {"name": OFFSET, "in": "header", "required": True, "schema": size}
+    if route.declared.content == "download":
+        yield from (
+            {"name": name, "in": "header", "schema": text} for name in ("Range", "If-Range")
+        )
+    if route.body is None or route.declared.content is not None:
         return
     key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
     yield {"name": KEY, "in": "header", "required": route.method == "POST", "schema": key}
     mutation = {"type": "string", "pattern": "^[A-Za-z0-9._:~-]{1,128}$"}
     yield {"name": MUTATION, "in": "header", "schema": mutation}
+    if route.interaction in TAGGED:
+        yield {"name": "If-Match", "in": "header", "schema": {"type": "string"}}
 
 
 def _request_body(route: Route) -> dict[str, Any]:
@@ -132,18 +171,24 @@ def _responses(route: Route) -> dict[str, Any]:
         "description": route.declared.summary,
         "content": {"application/json": {"schema": answered.schema}},
     }
-    bad = {str(status): _refusal(status) for status in REFUSALS if _can(route, status)}
+    bad = {str(status): _refusal(why) for status, why in REFUSALS.items() if _can(route, status)}
+    bytes_ = BYTES.get(route.declared.content or "", {})
+    bad |= {str(status): _refusal(why) for status, why in bytes_.items()}
+    if route.declared.content == "download":
+        whole = {"description": route.declared.summary, "content": BINARY}
+        part = {"description": "The range that was asked for", "content": BINARY}
+        return {"200": whole, "206": part, **bad}
     return {str(answered.status): good, **bad}
 
 
 def _can(route: Route, status: int) -> bool:
     if status == 404:
-        return route.addressed is not None
+        return route.noun != ""
     return status not in WRITING or route.body is not None
 
 
-def _refusal(status: int) -> dict[str, Any]:
+def _refusal(why: str) -> dict[str, Any]:
     return {
-        "description": REFUSALS[status],
+        "description": why,
         "content": {"application/json": {"schema": ERROR}},
     }

@@ -13,7 +13,9 @@ from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem, invalid
 
 JSON = "application/json"
-KEY, MUTATION = "Idempotency-Key", "X-Client-Mutation-Id"
+# Where a part of a file begins, as in https://tus.io/protocols/resumable-upload
+OFFSET = "Upload-Offset"
+KEY, MUTATION, DIGEST = "Idempotency-Key", "X-Client-Mutation-Id", "Repr-Digest"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _MUTATION = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 
@@ -24,12 +26,16 @@ async def read_call(request: Request, route: Route, ctx: Context) -> Call:
     if route.query is not None or route.body is None:
         _no_unknown_query(request, route)
         return Call(ctx, path, request.query())
+    if route.declared.content is not None:
+        _no_unknown_query(request, route)
+        return Call(ctx, path)
     key = _token(request, KEY, _KEY)
     if key is None and route.method == "POST":
         raise invalid(f"{KEY} is required", KEY)
     _no_unknown_query(request, route)
     mutation = _token(request, MUTATION, _MUTATION)
-    return Call(ctx, path, (), await _document(request), key, mutation)
+    if_match = request.header("if-match")
+    return Call(ctx, path, (), await _document(request), key, mutation, if_match)
 
 
 def _no_unknown_query(request: Request, route: Route) -> None:

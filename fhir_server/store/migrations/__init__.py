@@ -7,11 +7,13 @@ step, so no table ever exists without it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Table, create_engine, inspect, text
+from sqlalchemy import Connection, Index, Table, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateColumn
 
@@ -84,10 +86,22 @@ def _add_missing(connection: Connection, table: Table) -> None:
         if column.name not in present:
             ddl = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {ddl}"))
-    indexes = {index["name"] for index in inspector.get_indexes(table.name)}
+    indexes = {index["name"]: index for index in inspector.get_indexes(table.name)}
     for index in table.indexes:
         if index.name not in indexes:
             index.create(connection)
+        else:
+            _set(connection, index, indexes[index.name].get("dialect_options", {}))
+
+
+def _set(connection: Connection, index: Index, there: Mapping[str, Any]) -> None:
+    """Its declared storage parameters, where it has others."""
+    wanted = index.dialect_options["postgresql"]["with"]
+    if wanted.items() <= {k: int(v) for k, v in there.get("postgresql_with", {}).items()}.items():
+        return
+    name = connection.dialect.identifier_preparer.format_index(index)
+    told = ", ".join(f"{parameter} = {value}" for parameter, value in wanted.items())
+    connection.execute(text(f"ALTER INDEX {name} SET ({told})"))
 
 
 _RULE = f"tenant = current_setting('{SETTING}', true)"

@@ -9,11 +9,14 @@ and a list of arguments. No value a caller sends is ever part of SQL text.
     plan        planner.py    nodes, access policy, order, cursor → shape and values
     SQL         statement.py  shape → SQLAlchemy Core → text, once per shape (predicates.py)
     page        page.py       rows → resources, includes, next cursor
+
+Several types at once: across.py.
 """
 
 from __future__ import annotations
 
+from fhir_server.store.search.across import Across
 from fhir_server.store.search.page import Derived, Page
 from fhir_server.store.search.planner import Planner, Query
 
-__all__ = ["Derived", "Page", "Planner", "Query"]
+__all__ = ["Across", "Derived", "Page", "Planner", "Query"]

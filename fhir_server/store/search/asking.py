@@ -11,7 +11,15 @@ from typing import NoReturn
 from fhir_server.definitions.model import SearchParameter, ServedType
 from fhir_server.problems import Problem
 from fhir_server.store.search.node import Node
+from fhir_server.store.search.terms import NOTHING_KNOWN, Answer
 
+LAST_UPDATED = SearchParameter("_lastUpdated", "date", "Resource.meta.lastUpdated", single=True)
+MOST_HOPS = 4
+# Types that all chains of a request together lead to, hops of its chains and reverse chains, and
+# parameters, the terms of a filter counted one by one.
+MOST_BRANCHES = 72
+MOST_LINKS = 12
+MOST_TERMS = 64
 # A policy node for a resource type: what of it the caller may see.
 Policy = Callable[[str], Node]
 
@@ -24,24 +32,39 @@ class NotSupported(Problem):
 
 
 @dataclass(slots=True)
-class Branches:
-    """How many more types the chains of a request may lead to: a statement grows with each."""
+class Budget:
+    """What a request may still ask for: a statement grows with each type that a chain may lead to
+    (`branches`), each hop (`links`) and each condition (`terms`)."""
 
-    left: float = inf
+    branches: float = inf
+    links: float = inf
+    terms: float = inf
 
-    def take(self, number: int) -> None:
+    def branch(self, number: int) -> None:
         """Problem 400 where that is more than are left."""
-        self.left -= number
-        if self.left < 0:
+        self.branches -= number
+        if self.branches < 0:
             raise Problem(400, "too-costly", "the chains lead to too many types: name them")
+
+    def link(self, number: int) -> None:
+        """The same for hops."""
+        self.links -= number
+        if self.links < 0:
+            raise Problem(400, "too-costly", f"more than {MOST_LINKS} chained resources")
+
+    def test(self, number: int) -> None:
+        """The same for conditions."""
+        self.terms -= number
+        if self.terms < 0:
+            raise Problem(400, "too-costly", f"more than {MOST_TERMS} conditions")
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
     """`policy` binds every resource type that a criterion reaches. `variables` are replaced in
     criteria that the server itself declares; they are None for what a caller wrote. `rowwise`
-    prefers predicates that check one row at a time to those that collect a set first. `branches`
-    is without end for what the server itself declares."""
+    prefers predicates that check one row at a time to those that collect a set first. `budget`
+    is without end for what the server itself declares. `answer` tells of codes."""
 
     tenant: str
     types: Mapping[str, ServedType]
@@ -50,10 +73,13 @@ class Asking:
     base: str | None = None
     variables: Mapping[str, str | None] | None = None
     rowwise: bool = False
-    branches: Branches = field(default_factory=Branches)
+    budget: Budget = field(default_factory=Budget)
+    answer: Answer = NOTHING_KNOWN
 
     def parameter(self, resource_type: str, code: str) -> SearchParameter:
         """The declared parameter; NotSupported when the type has none of that name."""
+        if code == LAST_UPDATED.code:
+            return LAST_UPDATED
         found = self.types[resource_type].search.get(code)
         if found is None:
             raise NotSupported(f"{resource_type} has no search parameter {code[:64]}")
@@ -65,6 +91,12 @@ class Asking:
         if found is None:
             raise NotSupported(f"the type {resource_type[:64]} is not served")
         return found
+
+
+def checked_hops(hops: int) -> None:
+    """Refuses a chain that is too long."""
+    if hops > MOST_HOPS:
+        raise Problem(400, "too-costly", f"a chain of more than {MOST_HOPS} hops")
 
 
 def bad_value(code: str, why: str) -> NoReturn:

@@ -30,7 +30,7 @@ from fhir_server.store.tables import Tables
 Condition = ColumnElement[bool]
 KEYS: Final = ARRAY(BigInteger)
 TEXTS: Final = ARRAY(Text)
-_NAME = re.compile(r"[A-Za-z0-9_\-]+")
+_NAME = re.compile(r"[A-Za-z0-9_\-]+(?:\$[0-9]+|:text)?")
 
 
 class Row(NamedTuple):
@@ -104,7 +104,8 @@ def after_type(reference: ColumnElement[str], resource_type: str) -> ColumnEleme
 
 
 def name_of(name: str) -> ColumnElement[str]:
-    """A declared name (parameter, `Type/`) as an SQL literal, so that plans know it."""
+    """A declared name (parameter, part of a composite, `Type/`) as an SQL literal, so that plans
+    know it."""
     if not _NAME.fullmatch(name.removesuffix("/")):
         raise ValueError(name)
     return literal_column(f"'{name}'", Text)
@@ -113,6 +114,12 @@ def name_of(name: str) -> ColumnElement[str]:
 def mask(code: str) -> ColumnElement[int]:
     """The parameter's mask as an SQL literal."""
     return literal_column(f"'{parameter_mask(code)}'::bigint", BigInteger)
+
+
+def other_keys(row: Row) -> ColumnElement[Any]:
+    """The row's keys without that of the row itself, which unmasked is the key of whoever refers to
+    it, and looks like a reference of its own."""
+    return func.array_remove(row.c["keys"], first_key(row))
 
 
 def first_key(row: Row) -> ColumnElement[int]:

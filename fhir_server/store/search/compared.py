@@ -30,25 +30,44 @@ def string(
     """Starts with, folded; `:contains`; `:exact`."""
     if modifier not in {"", "contains", "exact"}:
         raise NotSupported(f"{parameter.code}:{modifier[:64]} is not supported")
-    texts = [unescaped(value) for value in values]
-    norms = [normal(text) for text in texts]
+    return texts(parameter, modifier or "starts", [unescaped(value) for value in values])
+
+
+def texts(parameter: SearchParameter, comparison: str, values: list[str]) -> Node:
+    """`starts`, `contains`, `ends` or `equals`, folded; `exact`."""
+    return _values(parameter, string_wanted(parameter, comparison, values))
+
+
+def string_wanted(
+    parameter: SearchParameter, comparison: str, values: list[str]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The comparison that each text asks for."""
+    norms = [normal(text) for text in values]
     if not all(norms):
         bad_value(parameter.code, "no letters or digits")
     if max(map(len, norms)) > LENGTH:
         bad_value(parameter.code, f"longer than {LENGTH} characters")
-    others = _others(parameter.code, modifier, texts, norms)
-    return _values(
-        parameter, [(modifier or "starts", pair) for pair in zip(norms, others, strict=True)]
-    )
+    others = _others(parameter.code, comparison, values, norms)
+    return [(comparison, pair) for pair in zip(norms, others, strict=True)]
 
 
-def _others(code: str, modifier: str, texts: list[str], norms: list[str]) -> list[str]:
+def starting(name: str, parameter: SearchParameter, values: list[str]) -> Node:
+    """Texts kept under `name` start so; those of a narrowed parameter belong to its type, or to
+    none."""
+    wanted = string_wanted(parameter, "starts", [unescaped(value) for value in values])
+    kind = parameter.alias_type
+    if kind:
+        return _grouped("value", name, [("typed", (*pair, kind)) for _, pair in wanted])
+    return _grouped("value", name, wanted)
+
+
+def _others(code: str, comparison: str, values: list[str], norms: list[str]) -> list[str]:
     """What a comparison needs beside the folded text: the text itself, or the end of the range."""
-    if modifier == "exact":
-        return texts
-    if modifier == "contains":
-        return norms
-    return [after_prefix(norm) or bad_value(code, "no text") for norm in norms]
+    if comparison == "exact":
+        return values
+    if comparison == "starts":
+        return [after_prefix(norm) or bad_value(code, "no text") for norm in norms]
+    return norms
 
 
 def date(
@@ -57,14 +76,35 @@ def date(
     """Intervals, compared as the prefixes say."""
     if modifier:
         raise NotSupported(f"{parameter.code}:{modifier[:64]} is not supported")
-    wanted = [_date(asking, parameter.code, value) for value in values]
+    wanted = [date_wanted(asking, parameter.code, value) for value in values]
+    return _dates(asking, resource_type, parameter, wanted)
+
+
+def overlapping(
+    asking: Asking, resource_type: str, parameter: SearchParameter, low: datetime, high: datetime
+) -> Node:
+    """A date that has some time in common with [`low`, `high`)."""
+    return _dates(asking, resource_type, parameter, [("date-ap", (low, high))])
+
+
+def _dates(
+    asking: Asking,
+    resource_type: str,
+    parameter: SearchParameter,
+    wanted: list[tuple[str, tuple[datetime, datetime]]],
+) -> Node:
     if parameter.code == "_lastUpdated":
         return _grouped("updated", parameter.code, wanted)
+    return _grouped(_held(asking, resource_type, parameter), parameter.code, wanted)
+
+
+def _held(asking: Asking, resource_type: str, parameter: SearchParameter) -> str:
     hot = any(found.code == parameter.code for found in asking.types[resource_type].hot)
-    return _grouped("hot-date" if hot else "value", parameter.code, wanted)
+    return "hot-date" if hot else "value"
 
 
-def _date(asking: Asking, code: str, text: str) -> tuple[str, tuple[datetime, datetime]]:
+def date_wanted(asking: Asking, code: str, text: str) -> tuple[str, tuple[datetime, datetime]]:
+    """The comparison that a date asks for."""
     prefix, rest = prefixed(text)
     try:
         low, high = interval(rest.replace(" ", "+"))
@@ -90,10 +130,11 @@ def number(
     """Numbers, and quantities as `number|system|code` or `number||unit`."""
     if modifier:
         raise NotSupported(f"{parameter.code}:{modifier[:64]} is not supported")
-    return _values(parameter, [_number(parameter, value) for value in values])
+    return _values(parameter, [number_wanted(parameter, value) for value in values])
 
 
-def _number(parameter: SearchParameter, text: str) -> tuple[str, tuple[Any, ...]]:
+def number_wanted(parameter: SearchParameter, text: str) -> tuple[str, tuple[Any, ...]]:
+    """The comparison that a number or a quantity asks for."""
     prefix, rest = prefixed(text)
     amount, *unit = [unescaped(part) for part in split(rest, "|")]
     if unit and (parameter.type == "number" or len(unit) != 2):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from fhir_server.store.search.asking import Asking, NotSupported
 from fhir_server.store.search.criteria import criterion
-from fhir_server.store.search.node import KEYS, Node, any_of, keys
+from fhir_server.store.search.node import Node, any_of
 
 # Compartment → type → the parameters that put a resource of the type in it.
 Compartments = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -26,11 +26,4 @@ def membership(asking: Asking, compartments: Compartments, owner: str, resource_
     nodes = [criterion(asking, resource_type, code, owner) for code in codes if code != ITSELF]
     if kind == resource_type:
         nodes.append(criterion(asking, resource_type, "_id", id))
-    return _any(nodes)
-
-
-def _any(nodes: list[Node]) -> Node:
-    """Keys of several parameters are one look-up in their index."""
-    if len(nodes) > 1 and all(node.shape == KEYS for node in nodes):
-        return keys([key for node in nodes for key in node.values[0]])
     return any_of(nodes)

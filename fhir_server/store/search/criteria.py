@@ -9,24 +9,32 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from fhir_server.definitions.model import SearchParameter
-from fhir_server.problems import Problem
 from fhir_server.store.keys import absent_key, present_key
-from fhir_server.store.search import compared, equal, linked
-from fhir_server.store.search.asking import Asking, NotSupported, bad_value
+from fhir_server.store.search import (
+    coded,
+    compared,
+    composite,
+    equal,
+    filter,
+    full_text,
+    linked,
+    lists,
+)
+from fhir_server.store.search.asking import Asking, NotSupported, bad_value, checked_hops
 from fhir_server.store.search.literals import alternatives, checked
-from fhir_server.store.search.node import NOTHING, Node, keys, negated
-
-MOST_HOPS = 4
+from fhir_server.store.search.node import EVERYTHING, NOTHING, Node, all_of, keys, negated
+from fhir_server.store.tables import WORDS
 
 Read = Callable[[Asking, str, SearchParameter, str, list[str]], Node]
 _READ: Final[Mapping[str, Read]] = {
-    "token": equal.token,
+    "token": coded.token,
     "reference": equal.reference,
     "uri": equal.uri,
     "string": compared.string,
     "date": compared.date,
     "number": compared.number,
     "quantity": compared.number,
+    "composite": composite.composite,
 }
 
 
@@ -36,14 +44,24 @@ def criterion(asking: Asking, resource_type: str, name: str, value: str, hops: i
     Raises NotSupported for a parameter or modifier that does not exist, Problem 400 for a value
     that is not one.
     """
-    if hops > MOST_HOPS:
-        raise Problem(400, "too-costly", f"a chain of more than {MOST_HOPS} hops")
+    checked_hops(hops)
+    if name == "_filter":
+        return all_of(filter.conjuncts(asking, resource_type, value, criterion, hops))
+    if name == "_list":
+        name, value = lists.membership(asking, value)
     if name.startswith("_has:"):
         return linked.has(asking, resource_type, name, _tail(asking, value, hops))
     head, dot, rest = name.partition(".")
     if dot:
         return linked.chain(asking, resource_type, head, rest, _tail(asking, value, hops))
     return _plain(asking, resource_type, name, value)
+
+
+def conditions(asking: Asking, resource_type: str, name: str, value: str) -> list[Node]:
+    """The same as conditions that must all hold, of which a search may drive by one."""
+    if name == "_filter":
+        return filter.conjuncts(asking, resource_type, value, criterion)
+    return [criterion(asking, resource_type, name, value)]
 
 
 def _tail(asking: Asking, value: str, hops: int) -> linked.Tail:
@@ -61,11 +79,11 @@ def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
     if code == "_id" and modifier in {"", "not"}:
         found = equal.identity(asking, _values(asking, code, text))
         return negated(found) if modifier else found
-    parameter = _LAST_UPDATED if code == "_lastUpdated" else asking.parameter(resource_type, code)
-    if modifier == "missing":
+    parameter = asking.parameter(resource_type, code)
+    if modifier == "missing" and code not in WORDS:
         return _missing(asking, resource_type, parameter, text)
-    read = _READ.get(parameter.type)
-    if read is None or not parameter.expression:
+    read = full_text.full_text if code in WORDS else _READ.get(parameter.type)
+    if read is None or not (parameter.expression or code in WORDS):
         raise NotSupported(f"{code} is not supported")
     values = _values(asking, code, text)
     return read(asking, resource_type, parameter, modifier, values) if values else NOTHING
@@ -73,7 +91,6 @@ def _plain(asking: Asking, resource_type: str, name: str, text: str) -> Node:
 
 # No resource lacks these.
 ALWAYS = frozenset({"_id", "_lastUpdated"})
-_LAST_UPDATED = SearchParameter("_lastUpdated", "date", "Resource.meta.lastUpdated", single=True)
 
 
 def _values(asking: Asking, code: str, text: str) -> list[str]:
@@ -90,7 +107,7 @@ def _missing(asking: Asking, resource_type: str, parameter: SearchParameter, tex
     if text not in {"true", "false"}:
         bad_value(parameter.code, ":missing is true or false")
     if parameter.code in ALWAYS:
-        return negated(NOTHING) if text == "false" else NOTHING
+        return EVERYTHING if text == "false" else NOTHING
     present = keys([present_key(asking.tenant, parameter.code)])
     if text == "false":
         return present

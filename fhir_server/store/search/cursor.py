@@ -1,7 +1,7 @@
-"""The opaque position after a page: where the next one begins, signed.
+"""The opaque position around a page: where the next one begins or the previous one ends, signed.
 
-A cursor holds the sort values and id of the last row, so a page continues after that row
-whatever was inserted meanwhile. Its signature also covers the tenant, the caller, the type and
+A cursor holds the sort values and id of a row, so a page continues after that row, or ends before
+it, whatever was written meanwhile. Its signature also covers the tenant, the caller, the type and
 the parameters: it is worth nothing with any other.
 """
 
@@ -13,7 +13,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,20 +26,29 @@ _SIGNATURE = 16
 _LONGEST = 4096
 
 
+class Place(NamedTuple):
+    """Where a page is: after the row with these sort values, or `before` it; before the end of
+    all rows where there are no values."""
+
+    values: list[Any]
+    before: bool = False
+
+
 class Cursors:
     """Writes and reads cursors with the server's `key`."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = blake2b(key=blake2b(key).digest(), digest_size=_SIGNATURE)
 
-    def write(self, scope: bytes, values: Sequence[Any]) -> str:
-        """The cursor after the row with these sort `values`."""
-        content = orjson.dumps([_plain(value) for value in values])
+    def write(self, scope: bytes, values: Sequence[Any], *, before: bool = False) -> str:
+        """The cursor after the row with these sort `values`, or before it."""
+        place = [_plain(value) for value in values]
+        content = orjson.dumps({"before": place} if before else place)
         signed = self._signature(scope, content) + content
         return urlsafe_b64encode(signed).rstrip(b"=").decode()
 
-    def read(self, scope: bytes, keys: tuple[Key, ...], text: str) -> list[Any]:
-        """The sort values in a cursor of this scope; Problem 400 for any other text."""
+    def read(self, scope: bytes, keys: tuple[Key, ...], text: str) -> Place:
+        """The place that a cursor of this scope names; Problem 400 for any other text."""
         if len(text) > _LONGEST:
             raise _forged()
         try:
@@ -48,11 +58,15 @@ class Cursors:
         signature, content = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._signature(scope, content)):
             raise _forged()
-        values = orjson.loads(content)
-        return [_typed(key, value) for key, value in zip(keys, values, strict=True)]
+        place = orjson.loads(content)
+        if isinstance(place, list):
+            return Place(_all_typed(keys, place))
+        return Place(_all_typed(keys, place["before"]), before=True)
 
     def _signature(self, scope: bytes, content: bytes) -> bytes:
-        return hmac.digest(self._key, scope + b"\0" + content, "sha256")[:_SIGNATURE]
+        signing = self._keyed.copy()
+        signing.update(scope + b"\0" + content)
+        return signing.digest()
 
 
 def scope_of(
@@ -60,13 +74,17 @@ def scope_of(
 ) -> bytes:
     """What a cursor is bound to."""
     caller = [ctx.tenant, ctx.subject, ctx.user, resource_type]
-    return orjson.dumps([caller, sorted(params), [list(key) for key in keys]])
+    return orjson.dumps([caller, sorted(params), [key[:3] for key in keys]])
 
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     return str(value) if isinstance(value, Decimal) else value
+
+
+def _all_typed(keys: tuple[Key, ...], values: list[Any]) -> list[Any]:
+    return [_typed(key, value) for key, value in zip(keys, values, strict=bool(values))]
 
 
 def _typed(key: Key, value: Any) -> Any:

@@ -18,7 +18,7 @@ def driven(
     found = [(at, *hot) for at, node in enumerate(nodes) if (hot := _hot(served, node))]
     if not found:
         return None, [], nodes
-    wanted = sort[0][1:] if sort else None
+    wanted = sort[0][1:3] if sort else None
     at, code, targets = next((f for f in found if wanted in _orders(served, f[1])), found[0])
     single = served.search[code].single
     rest = nodes[:at] + nodes[at + 1 :]
@@ -26,6 +26,14 @@ def driven(
         return Drive(code, many=False, single=single, this=this), [], rest
     many = len(targets) > 1
     return Drive(code, many, single), [targets if many else targets[0]], rest
+
+
+def by_keys(kind: str, nodes: list[Node]) -> bool:
+    """Whether the key index tells all that a derived field of that kind asks: it intersects what
+    each key has, so that a count of a few among a row's thousands does not walk these. It knows no
+    order, so it does not find the first."""
+    keyed = [node for node in nodes if node.shape == KEYS or node.shape[0] == "this"]
+    return kind != "first" and 1 < len(keyed) == len(nodes)
 
 
 def filtering(node: Node) -> Node:

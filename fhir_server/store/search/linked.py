@@ -33,7 +33,7 @@ def chain(asking: Asking, resource_type: str, head: str, rest: str, tail: Tail) 
     if len(targets) > MOST_BRANCHES and "." in rest:
         why = f"{code} may refer to too many types here: name one, as in {code}:{targets[0]}"
         raise Problem(400, "too-costly", why)
-    asking.branches.take(len(targets))
+    asking.budget.branch(len(targets))
     nodes, refused = [], None
     for target in targets:
         try:
@@ -80,19 +80,19 @@ def has(asking: Asking, resource_type: str, name: str, tail: Tail) -> Node:
         raise Problem(400, "invalid", "_has is _has:Type:reference:parameter")
     _, source, code, rest = parts
     asking.served(source)
-    asking.branches.take(1)
+    asking.budget.branch(1)
     parameter = _reference(asking, source, code)
     if parameter.targets and resource_type not in parameter.targets:
         raise NotSupported(f"{source}:{code} does not refer to {resource_type}")
     code = parameter.alias_of or parameter.code
-    met = all_of([tail(source, rest), asking.policy(source)])
+    met, policy = tail(source, rest), asking.policy(source)
     if not _has_column(asking, source, code):
-        style = "has-keys"
+        style = "has-row-keys" if asking.rowwise else "has-keys"
     elif asking.types[source].search[code].single:
         style = "has-column"
     else:
         style = "has-columns"
-    return Node((style, source, code, met.shape), met.values)
+    return Node((style, source, code, met.shape, policy.shape), met.values + policy.values)
 
 
 def _has_column(asking: Asking, resource_type: str, code: str) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, any_, exists, func, literal_column, select, true, union
+from sqlalchemy import ColumnElement, any_, exists, func, literal_column, or_, select, true
 
 from fhir_server.store.search.building import (
+    TEXTS,
     Building,
     Condition,
     Row,
@@ -23,10 +24,31 @@ from fhir_server.store.search.building import (
     first_key,
     mask,
     name_of,
+    other_keys,
     overlap,
 )
 from fhir_server.store.search.node import Shape
 from fhir_server.store.tables import column_name
+
+
+def refers(build: Building, shape: Shape, row: Row) -> Condition:
+    """The row refers to any of the values: by its first reference or by a further one."""
+    _, code, single = shape
+    return refers_to_any(build, row, code, build.binds.take(TEXTS), single=single)
+
+
+def refers_to_any(
+    build: Building, row: Row, code: str, wanted: ColumnElement[Any], *, single: bool
+) -> Condition:
+    """The same of an array; `single` when no resource has a further reference."""
+    first = row.c[column_name(code)] == any_(wanted)
+    if single:
+        return condition(first)
+    values = build.value_rows(row.type)
+    further = select(values.c.id).where(
+        values.c.param == name_of(code), values.c.norm == any_(wanted)
+    )
+    return or_(first, row.c.id == any_(array_of(further)))
 
 
 def chain_row_column(build: Building, shape: Shape, row: Row) -> Condition:
@@ -51,7 +73,7 @@ def chain_row_column(build: Building, shape: Shape, row: Row) -> Condition:
 def chain_row_keys(build: Building, shape: Shape, row: Row) -> Condition:
     _, code, target_type, met = shape
     target = build.row(target_type)
-    held = func.unnest(row.c["keys"]).column_valued("held")
+    held = func.unnest(other_keys(row)).column_valued("held")
     # Unmasking every key of the row gives the hash of each target, and noise.
     referred = array_of(select(held.op("#")(mask(code))).correlate(row.source))
     found = (
@@ -78,46 +100,3 @@ def chain_set_keys(build: Building, shape: Shape, row: Row) -> Condition:
     target = build.row(target_type)
     referring = select(first_key(target).op("#")(mask(code)))
     return overlap(row, array_of(referring.where(build.where(met, target))))
-
-
-def has_column(build: Building, shape: Shape, row: Row) -> Condition:
-    return condition(row.c.id == any_(array_of(_referred(build, shape, row).distinct())))
-
-
-def has_columns(build: Building, shape: Shape, row: Row) -> Condition:
-    start = build.binds.at
-    first = _referred(build, shape, row)
-    build.binds.at = start
-    both = union(first, _referred_further(build, shape, row)).subquery()
-    return condition(row.c.id == any_(array_of(select(both.c[0]))))
-
-
-def has_keys(build: Building, shape: Shape, row: Row) -> Condition:
-    _, source_type, code, met = shape
-    source = build.row(source_type)
-    # Unmasking every key of a referring row gives the hash of each target, and noise that
-    # is no resource's hash.
-    own = select(func.unnest(source.c["keys"]).op("#")(mask(code)))
-    return overlap(row, array_of(own.where(build.where(met, source))))
-
-
-def _referred(build: Building, shape: Shape, row: Row) -> Select[Any]:
-    """The ids of the row's type in the column of the resources that refer to it."""
-    _, source_type, code, met = shape
-    source = build.row(source_type)
-    column = source.c[column_name(code)]
-    return select(after_type(column, row.type).label("id")).where(
-        func.starts_with(column, name_of(row.type + "/")), build.where(met, source)
-    )
-
-
-def _referred_further(build: Building, shape: Shape, row: Row) -> Select[Any]:
-    """The same, from the further references in the value table."""
-    _, source_type, code, met = shape
-    source, values = build.row(source_type), build.value_rows(source_type)
-    return select(after_type(values.c.norm, row.type).label("id")).where(
-        values.c.id == source.c.id,
-        values.c.param == name_of(code),
-        func.starts_with(values.c.norm, name_of(row.type + "/")),
-        build.where(met, source),
-    )

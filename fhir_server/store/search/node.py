@@ -46,15 +46,26 @@ def all_of(nodes: Sequence[Node]) -> Node:
 
 
 def any_of(nodes: Sequence[Node]) -> Node:
-    """At least one node holds."""
+    """At least one node holds. Keys are one look-up in their index."""
     if any(node.shape == EVERYTHING.shape for node in nodes):
         return EVERYTHING
-    held = [node for node in nodes if node.shape != NOTHING.shape]
+    keyed = [node for node in nodes if node.shape == KEYS]
+    others = [node for node in nodes if node.shape not in (KEYS, NOTHING.shape)]
+    held = [_any_key(keyed), *others] if keyed else others
     if len(held) == 1:
         return held[0]
     return _joined("or", held) if held else NOTHING
 
 
+def _any_key(nodes: Sequence[Node]) -> Node:
+    found = keys([key for node in nodes for key in node.values[0]])
+    hot = [node.hot for node in nodes if node.hot]
+    if len(hot) < len(nodes) or len({code for code, _ in hot}) > 1:
+        return found
+    return found._replace(hot=(hot[0][0], [target for _, targets in hot for target in targets]))
+
+
 def _joined(word: str, nodes: Sequence[Node]) -> Node:
     values = tuple(value for node in nodes for value in node.values)
-    return Node((word, tuple(node.shape for node in nodes)), values)
+    parts = [node.shape[1] if node.shape[0] == word else (node.shape,) for node in nodes]
+    return Node((word, tuple(shape for part in parts for shape in part)), values)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from fhir_server.store.search.paging import NOTHING_AROUND, Around
 from fhir_server.store.stored import Stored
 
 Pair = tuple[str, str]
@@ -36,12 +37,19 @@ class Derived:
 @dataclass(frozen=True, slots=True)
 class Page:
     """`derived` runs parallel to `matches`, each in the order the fields were asked for. `total`
-    is None where nobody asked and it is not known for free. `used` are the parameters that took
-    part, for the self link."""
+    is None where nobody asked and it is not known for free; it may be an estimate where one was
+    asked for. `used` are the parameters that took part and `cursor` the one that was given, for
+    the self link."""
 
     matches: list[Stored]
     includes: list[Stored] = field(default_factory=list)
     total: int | None = None
-    next: str | None = None
+    around: Around = NOTHING_AROUND
     used: list[Pair] = field(default_factory=list)
     derived: list[tuple[Any, ...]] = field(default_factory=list)
+    cursor: str = ""
+
+    @property
+    def next(self) -> str | None:
+        """The cursor of the next page."""
+        return self.around.next

@@ -11,24 +11,18 @@ from fhir_server.problems import Problem
 from fhir_server.store.search import order, result
 from fhir_server.store.search.asking import Asking, NotSupported
 from fhir_server.store.search.compartment import Compartments, membership
-from fhir_server.store.search.criteria import criterion
-from fhir_server.store.search.cursor import Cursors, scope_of
-from fhir_server.store.search.drive import driven, filtering, natural
-from fhir_server.store.search.includes import Include, include
-from fhir_server.store.search.literals import checked
+from fhir_server.store.search.criteria import conditions, criterion
+from fhir_server.store.search.cursor import Cursors, Place, scope_of
+from fhir_server.store.search.drive import by_keys, driven, filtering, natural
+from fhir_server.store.search.includes import Include, at_once, includes_of
 from fhir_server.store.search.node import Node, all_of
 from fhir_server.store.search.page import Derived, Pair
 from fhir_server.store.search.statement import USUAL_LIMITS, DerivedShape, Drive, SearchShape
 
-MOST_CRITERIA = 64
-# Over all chains and reverse chains of a request: a statement grows with each.
-MOST_LINKS = 12
-# References that includes follow, those of a `*` counted one by one: each is a search of its own.
-MOST_INCLUDES = 32
-
 
 class Planned(NamedTuple):
-    """`scope` is what a cursor after this page is bound to."""
+    """`scope` is what the cursors of this search are bound to, `place` where the page is by the
+    `cursor` that was given. `estimate` asks for an estimated total."""
 
     shape: SearchShape
     values: list[Any]
@@ -36,6 +30,9 @@ class Planned(NamedTuple):
     scope: bytes
     includes: tuple[Include, ...]
     used: list[Pair]
+    place: Place | None
+    cursor: str
+    estimate: bool
 
 
 class Planning:
@@ -90,43 +87,49 @@ class Planning:
         keys = sort or natural(self._served, drive)
         values += where.values
         scope = scope_of(self._ctx, self._type, [*asked.criteria, *self._bound], keys)
-        missing = self._after(asked.cursor, scope, keys, values) if asked.cursor else None
+        place = self._cursors.read(scope, keys, asked.cursor) if asked.cursor else None
+        if place:
+            values += [value for value in place.values if value is not None]
         shapes = tuple(self._derived(one, values) for one in derived)
+        referring = at_once(self._asking, includes, self._type)
+        values += [value for _, of_one in referring for value in of_one]
         limit = asked.count + 1
         shape = SearchShape(
             self._type,
             where.shape,
             drive,
-            keys,
-            missing,
+            order.backward(keys) if place and place.before else keys,
+            tuple(value is None for value in place.values) if place and place.values else None,
             limit if limit in USUAL_LIMITS else None,
             shapes,
-            asked.total,
+            asked.total == "accurate",
             rows=asked.count > 0,
+            referring=tuple(one for one, _ in referring),
         )
-        return Planned(shape, values, asked.count, scope, tuple(includes), self._used)
+        return Planned(
+            shape,
+            values,
+            asked.count,
+            scope,
+            tuple(includes),
+            self._used,
+            place,
+            asked.cursor,
+            asked.total == "estimate",
+        )
 
     def _where(self, resource_type: str, nodes: list[Node], drive: Drive | None) -> Node:
         where = all_of([*nodes, self._asking.policy(resource_type)])
         return filtering(where) if drive else where
 
-    def _after(
-        self, cursor: str, scope: bytes, keys: tuple[order.Key, ...], values: list[Any]
-    ) -> tuple[bool, ...]:
-        """Which of the cursor's values are missing; the others are added to `values`."""
-        after = self._cursors.read(scope, keys, cursor)
-        values += [value for value in after if value is not None]
-        return tuple(value is None for value in after)
-
     def _criteria(self, criteria: Sequence[Pair]) -> list[Node]:
-        if len(criteria) > MOST_CRITERIA:
-            raise Problem(400, "too-costly", f"more than {MOST_CRITERIA} parameters")
-        if sum(name.count(".") + name.count("_has:") for name, _ in criteria) > MOST_LINKS:
-            raise Problem(400, "too-costly", f"more than {MOST_LINKS} chained resources")
+        budget = self._asking.budget
+        budget.test(len(criteria))
+        budget.link(sum(name.count(".") + name.count("_has:") for name, _ in criteria))
         nodes = []
         for pair in criteria:
             try:
-                nodes.append(criterion(self._asking, self._type, *pair))
+                nodes += conditions(self._asking, self._type, *pair)
             except NotSupported as error:
                 self._unknown.append(error.diagnostics)
             else:
@@ -134,18 +137,10 @@ class Planning:
         return nodes
 
     def _includes(self, includes: Sequence[Pair]) -> list[Include]:
-        found: dict[Include, None] = {}
-        for name, value in includes:
-            checked(name, value)
-            try:
-                found |= dict.fromkeys(include(self._asking, name, value))
-            except NotSupported as error:
-                self._unknown.append(error.diagnostics)
-            else:
-                self._used.append((name, value))
-        if len(found) > MOST_INCLUDES:
-            raise Problem(400, "too-costly", f"more than {MOST_INCLUDES} references to include")
-        return list(found)
+        found, used, unknown = includes_of(self._asking, [self._type], includes)
+        self._used += used
+        self._unknown += unknown
+        return found
 
     def _sort(self, sort: str) -> tuple[order.Key, ...]:
         try:
@@ -160,7 +155,11 @@ class Planning:
         asked = result.read(one.params)
         nodes = [criterion(self._trusted, one.type, *pair) for pair in asked.criteria]
         sort = self._keys_of(one.type, asked.sort) if asked.sort else ()
-        drive, targets, nodes = driven(served, nodes, sort, self._type)
+        drive, targets, nodes = (
+            (None, [], nodes)
+            if by_keys(one.kind, nodes)
+            else driven(served, nodes, sort, self._type)
+        )
         where = self._where(one.type, nodes, drive)
         values += [*targets, *where.values]
         keys = sort or natural(served, drive)

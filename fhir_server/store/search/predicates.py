@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from sqlalchemy import BigInteger, and_, any_, false, literal_column, not_, or_, true
+from sqlalchemy import BigInteger, and_, any_, false, literal_column, or_, true
 from sqlalchemy.dialects.postgresql import array
 
-from fhir_server.store.search import comparisons, links
+from fhir_server.store.search import comparisons, links, reverse
 from fhir_server.store.search.building import (
     KEYS,
     TEXTS,
@@ -55,7 +55,8 @@ def _or(build: Building, shape: Shape, row: Row) -> Condition:
 
 
 def _not(build: Building, shape: Shape, row: Row) -> Condition:
-    return not_(build.where(shape[1], row))
+    # What cannot be told, as of a column without a value, does not hold.
+    return build.where(shape[1], row).is_not(true())
 
 
 def _keys(build: Building, _shape: Shape, row: Row) -> Condition:
@@ -88,11 +89,15 @@ _PREDICATES: Final[Mapping[str, Callable[[Building, Shape, Row], Condition]]] = 
     "updated": comparisons.updated,
     "hot-date": comparisons.hot_date,
     "value": comparisons.value,
+    "refers": links.refers,
+    "composite": comparisons.composite,
+    "words": comparisons.words,
     "chain-row-column": links.chain_row_column,
     "chain-row-keys": links.chain_row_keys,
     "chain-set-column": links.chain_set_column,
     "chain-set-keys": links.chain_set_keys,
-    "has-column": links.has_column,
-    "has-columns": links.has_columns,
-    "has-keys": links.has_keys,
+    "has-column": reverse.has_column,
+    "has-columns": reverse.has_columns,
+    "has-keys": reverse.has_keys,
+    "has-row-keys": reverse.has_row_keys,
 }

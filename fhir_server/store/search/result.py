@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, cast
 
 from fhir_server.problems import Problem
 
@@ -20,6 +20,7 @@ _TOTALS: Final = frozenset({"none", "accurate", "estimate"})
 _SINGLE: Final = frozenset({"_count", "_total", "_cursor", "_sort", *PRESENTATION})
 
 Pair = tuple[str, str]
+Total = Literal["none", "accurate", "estimate"]
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class ResultParameters:
 
     count: int = DEFAULT_COUNT
     sort: str = ""
-    total: bool = False
+    total: Total = "none"
     cursor: str = ""
     includes: list[Pair] = field(default_factory=list)
     criteria: list[Pair] = field(default_factory=list)
@@ -57,15 +58,19 @@ def _single(found: ResultParameters, name: str, value: str) -> None:
     if name == "_count":
         found.count = _count(value)
     elif name == "_total":
-        if value not in _TOTALS:
-            raise Problem(400, "value", "_total is none, accurate or estimate", expression=name)
-        found.total = value != "none"
+        found.total = _total(value)
     elif name == "_sort":
         found.sort = f"{found.sort},{value}" if found.sort else value
     elif name == "_cursor":
         found.cursor = value
     elif name == "_summary" and value == "count":
         found.count = 0
+
+
+def _total(text: str) -> Total:
+    if text not in _TOTALS:
+        raise Problem(400, "value", "_total is none, accurate or estimate", expression="_total")
+    return cast(Total, text)
 
 
 def _count(text: str) -> int:

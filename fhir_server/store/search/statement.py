@@ -9,12 +9,13 @@ again. With one part, which is the common case, the statement is just that part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Integer,
     Select,
     Subquery,
@@ -42,6 +43,7 @@ from fhir_server.store.search.building import (
 from fhir_server.store.search.node import Shape
 from fhir_server.store.search.order import Key, expression, ordered, regions
 from fhir_server.store.search.predicates import Builder
+from fhir_server.store.search.referring import CARRIED, Referring, carried, with_referring
 from fhir_server.store.sql import sql_text
 from fhir_server.store.tables import Tables, column_name
 
@@ -63,7 +65,7 @@ class Drive:
 @dataclass(frozen=True, slots=True)
 class SearchShape:
     """What a search's text depends on. `missing` tells of each cursor value whether it is null;
-    it is None on the first page."""
+    it is None where the page begins at an end of the order."""
 
     type: str
     where: Shape
@@ -74,6 +76,7 @@ class SearchShape:
     derived: tuple[DerivedShape, ...] = ()
     total: bool = False
     rows: bool = True
+    referring: tuple[Referring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ class DerivedShape:
 
 def search_sql(tables: Tables, shape: SearchShape) -> str:
     """The statement's text. Its rows: id, version, updated, body, the sort values, the derived
-    values, and the total when asked for; only the total when `rows` is false."""
-    return sql_text(_Statement(Builder(tables, Binds())).whole(shape))
+    values, the total when asked for, and where there is `referring` the type of a row that is no
+    match; only the total when `rows` is false."""
+    return sql_text(_Statement(Builder(tables, Binds())).answer(shape))
 
 
 def several_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
@@ -96,6 +100,28 @@ def several_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
     return sql_text(union_all(*(statement.typed(shape) for shape in shapes)))
 
 
+def estimate_sql(tables: Tables, shape: SearchShape) -> str:
+    """The number of matches, but no more than ENOUGH.
+
+    Not the planner's statistics: these are of all tenants' rows, and of what the caller may not
+    see; asking of one value beside another told how frequent it is among those.
+    """
+    matches = _Statement(Builder(tables, Binds())).matches(shape)
+    found = matches.limit(literal_column(str(ENOUGH))).subquery()
+    return sql_text(select(func.count()).select_from(found))
+
+
+def across_sql(tables: Tables, shapes: tuple[SearchShape, ...]) -> str:
+    """One page of several searches in the same order; its rows: type, id, version, updated, body,
+    the sort values, and the total when asked for; only the total when `rows` is false."""
+    statement = _Statement(Builder(tables, Binds()))
+    if not shapes[0].rows:
+        return sql_text(select(_sum([statement.count(shape) for shape in shapes])))
+    return sql_text(statement.across(shapes))
+
+
+# As far as an estimate counts.
+ENOUGH: Final = 10_000
 # An alias of the type's table, and the search's condition on it.
 Driven = tuple[Row, Condition]
 _COLUMNS = ("id", "version", "updated", "body")
@@ -105,13 +131,20 @@ _COLUMNS = ("id", "version", "updated", "body")
 class _Statement:
     build: Builder
 
+    def answer(self, shape: SearchShape) -> Select[Any] | CompoundSelect[Any]:
+        whole = self.whole(shape)
+        if not shape.referring or not shape.rows:
+            return whole
+        size = self._limit(shape) - literal_column("1")
+        return with_referring(self.build, whole, size, shape.type, shape.referring)
+
     def whole(self, shape: SearchShape) -> Select[Any]:
         if not shape.rows:
-            return select(self._count(shape))
+            return select(self.count(shape))
         parts = self._parts(shape)
         after = self.build.binds.at
         self.build.binds.at = 0
-        total = self._count(shape) if shape.total else None
+        total = self.count(shape) if shape.total else None
         self.build.binds.at = after
         limit = self._limit(shape)
         parts = [part.limit(limit) for part in parts]
@@ -119,9 +152,31 @@ class _Statement:
             return parts[0]
         return self._page(shape, _together(parts, "page"), limit, total)
 
+    def across(self, shapes: tuple[SearchShape, ...]) -> Select[Any]:
+        counts, parts = [], []
+        for shape in shapes:
+            start = self.build.binds.at
+            if shape.total:
+                counts.append(self.count(shape))
+            self.build.binds.at = start
+            found = self.whole(replace(shape, total=False)).subquery()
+            parts.append(select(name_of(shape.type).label("type"), *found.c))
+        page = union_all(*parts).subquery("page")
+        order = [ordered(key, page.c[f"s{n}"]) for n, key in enumerate(shapes[0].order)]
+        extra = [_sum(counts).label("total")] if counts else []
+        return select(*page.c, *extra).order_by(*order).limit(self._limit(shapes[0]))
+
     def typed(self, shape: SearchShape) -> Select[Any]:
         found = self.whole(shape).subquery()
         return select(name_of(shape.type), *(found.c[name] for name in _COLUMNS))
+
+    def matches(self, shape: SearchShape) -> CompoundSelect[Any]:
+        found = []
+        for driven in self._drives(shape):
+            self.build.binds.at = 0
+            row, met = driven(shape)
+            found.append(select(row.c.id).where(met))
+        return union_all(*found)
 
     def _page(
         self,
@@ -131,11 +186,12 @@ class _Statement:
         total: ColumnElement[int] | None,
     ) -> Select[Any]:
         sorts = [page.c[f"s{n}"] for n in range(len(shape.order))]
+        kept = [column for column in page.c if column.name.startswith(CARRIED)]
         derived = [self._derived(one).label(f"d{n}") for n, one in enumerate(shape.derived)]
         extra = [] if total is None else [total.label("total")]
         columns = [page.c[name] for name in _COLUMNS]
         order = [ordered(key, sort) for key, sort in zip(shape.order, sorts, strict=True)]
-        return select(*columns, *sorts, *derived, *extra).order_by(*order).limit(limit)
+        return select(*columns, *sorts, *derived, *kept, *extra).order_by(*order).limit(limit)
 
     def _limit(self, shape: SearchShape) -> ColumnElement[int]:
         if shape.limit is not None:
@@ -173,7 +229,11 @@ class _Statement:
         own = [first_key(row).label("own")] if shape.derived else []
         order = [ordered(key, sort) for key, sort in zip(shape.order, sorts, strict=True)]
         columns = [row.c[name] for name in _COLUMNS]
-        return select(*columns, *labelled, *own).where(met).order_by(*order)
+        kept = [
+            row.c[column_name(code)].label(carried(code))
+            for code in dict.fromkeys(one.code for one in shape.referring if one.forward)
+        ]
+        return select(*columns, *labelled, *own, *kept).where(met).order_by(*order)
 
     def _undriven(self, shape: SearchShape) -> Driven:
         row = self.build.row(shape.type)
@@ -202,7 +262,8 @@ class _Statement:
             return alone(name_of(drive.this + "/").op("||")(literal_column("page.id", Text)))
         return self.build.binds.take(ARRAY(Text) if drive.many else Text())
 
-    def _count(self, shape: SearchShape) -> ColumnElement[int]:
+    def count(self, shape: SearchShape) -> ColumnElement[int]:
+        """How many there are, whatever the page."""
         start = self.build.binds.at
         counts = []
         for driven in self._drives(shape):
@@ -210,12 +271,12 @@ class _Statement:
             row, met = driven(shape)
             counted = select(func.count()).select_from(row.source).where(met)
             counts.append(counted.scalar_subquery())
-        return counts[0] if len(counts) == 1 else counts[0] + counts[1]
+        return _sum(counts)
 
     def _derived(self, shape: DerivedShape) -> ColumnElement[Any]:
         search = shape.search
         if shape.kind == "count":
-            return self._count(search)
+            return self.count(search)
         one: ColumnElement[int] = literal_column("1")
         parts = [part.limit(one) for part in self._parts(search)]
         found = _together(parts, None)
@@ -223,6 +284,13 @@ class _Statement:
             return select(func.count() > literal_column("0")).select_from(found).scalar_subquery()
         order = [ordered(key, found.c[f"s{n}"]) for n, key in enumerate(search.order)]
         return select(found.c.body).order_by(*order).limit(one).scalar_subquery()
+
+
+def _sum(counts: Sequence[ColumnElement[int]]) -> ColumnElement[int]:
+    first, *others = counts
+    for count in others:
+        first = first + count
+    return first
 
 
 def _drive(shape: SearchShape) -> Drive:

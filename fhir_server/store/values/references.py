@@ -37,3 +37,19 @@ _remembered = lru_cache(maxsize=32_768)(_targets)
 def identifier(element: object) -> object:
     """The logical identifier of a Reference, or None."""
     return element.get("identifier") if isinstance(element, dict) else None
+
+
+def named_type(element: object, base: str | None = None) -> str | None:
+    """The type that a Reference says it points at, by its text or by `type`; None where it does
+    not tell."""
+    if not isinstance(element, dict):
+        return None
+    local = next((t for t in targets(element, base) if "://" not in t and "/" in t), None)
+    told = local.partition("/")[0] if local else element.get("type")
+    return told if isinstance(told, str) else None
+
+
+def display(element: object) -> str | None:
+    """The words of a Reference, for `:text`."""
+    found = element.get("display") if isinstance(element, dict) else None
+    return found if isinstance(found, str) else None

@@ -27,13 +27,21 @@ def texts(element: object) -> Iterator[str]:
             yield from value if isinstance(value, list) else texts(value)
 
 
+# Arabic keyboards write letters and digits of Persian and Pashto with characters of their own.
+_SAME = str.maketrans(
+    "\u064a\u0649\u0643\u0629" + "٠١٢٣٤٥٦٧٨٩" + "۰۱۲۳۴۵۶۷۸۹",
+    "\u06cc\u06cc\u06a9\u0647" + "0123456789" * 2,
+)
+
+
 def normal(text: str) -> str:
-    """Case-folded, without accents, white space as single spaces."""
+    """Case-folded, without accents, white space as single spaces; letters and digits that the
+    keyboards of one script write differently are the same."""
     if text.isascii():
         return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKD", text).casefold()
     bare = "".join(c for c in unicodedata.normalize("NFKD", folded) if not _is_accent(c))
-    return " ".join(bare.split())
+    return " ".join(bare.translate(_SAME).split())
 
 
 def _is_accent(character: str) -> bool:

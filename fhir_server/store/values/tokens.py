@@ -72,3 +72,23 @@ def typed_identifiers(element: object) -> Iterator[str]:
 def of_type(system: str, code: str, value: str) -> str:
     """What `:of-type=system|code|value` asks for."""
     return _BAR.join((system, code, value))
+
+
+def displays(element: object) -> Iterator[str]:
+    """The words that stand beside the codes, for `:text`: those of the codings, of the concept,
+    or of an identifier's type."""
+    if not isinstance(element, dict):
+        return
+    if isinstance(kind := element.get("type"), dict):
+        yield from _words(kind, "text")
+        return
+    yield from _words(element, "text")
+    yield from _words(element, "display")
+    for coding in element.get("coding", ()):
+        yield from _words(coding, "display")
+
+
+def _words(element: object, name: str) -> Iterator[str]:
+    found = element.get(name) if isinstance(element, dict) else None
+    if isinstance(found, str):
+        yield found
