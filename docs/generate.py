@@ -26,6 +26,7 @@ from fhir_server.cli import parser
 from fhir_server.declarations import read_declarations
 from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.mapping.asyncapi import asyncapi
+from fhir_server.mapping.route import Route
 from fhir_server.problems import V1_CODES
 from fhir_server.settings import Settings
 
@@ -184,12 +185,16 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _below(route: Route, prefix: str) -> str:
+    return route.template if route.prefix == prefix else route.address
+
+
 def v1_page() -> str:
     """Every v1 route and event, with what the mapping files say of them."""
     mappings = read_declarations().mappings
     routes = [
         (
-            f"`{route.method} {route.template}`",
+            f"`{route.method} {_below(route, mappings.service.prefix)}`",
             f"`{route.id}`",
             route.declared.summary,
             f"`{route.declared.scope}`",
@@ -205,7 +210,8 @@ def v1_page() -> str:
     prefixes = ", ".join(f"`{prefix}`" for prefix in mappings.service.legacy)
     return (
         f"# Routes and events of the v1 API\n\n{NOTICE}Below `{mappings.service.prefix}`; the old"
-        f" prefixes {prefixes} answer the same until their sunset. `fhir-server explain` tells more"
+        f" prefixes {prefixes} answer the same until their sunset. A path that begins with `/v1` is"
+        " whole. `fhir-server explain` tells more"
         " of each, `/openapi.json` all of it.\n\n## Routes\n\n"
         + table(("route", "id", "what it does", "scope", "interaction", "events"), routes)
         + "\n## Events\n\n"

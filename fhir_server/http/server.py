@@ -27,7 +27,9 @@ class Application(FastAPI):
 
     def __init__(self, faces: Mapping[str, ASGIApp], version: str, lifespan: Lifespan) -> None:
         super().__init__(title="fhir-server", version=version, lifespan=lifespan, openapi_url=None)
-        self._faces = tuple((prefix, prefix + "/", face) for prefix, face in faces.items())
+        # One prefix may begin another: the longer is meant.
+        nearest = sorted(faces.items(), key=lambda item: -len(item[0]))
+        self._faces = tuple((prefix, prefix + "/", face) for prefix, face in nearest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """https://asgi.readthedocs.io/en/latest/specs/main.html"""

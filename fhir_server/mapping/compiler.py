@@ -88,6 +88,7 @@ class RouteCompiler:
         required = QueryCompiler(owner, {}, tuple(segments), names)
         return Route(
             method=method,
+            prefix=self.declared.prefix or self.service.prefix,
             template=template,
             interaction=line.interaction,
             declared=line,
@@ -117,7 +118,7 @@ class RouteCompiler:
             ("module", line.module, self.service.modules),
             ("limit", line.limit, self.service.limits),
         ):
-            if name not in known:
+            if name is not None and name not in known:
                 faults.at(kind).unknown(kind, name, known)
         for role in line.roles:
             if role not in self.definitions.access:

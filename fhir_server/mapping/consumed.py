@@ -80,7 +80,7 @@ def _as_route(line: ConsumeDeclaration) -> RouteDeclaration:
         id="",
         summary="",
         scope="",
-        module="",
+        module=None,
         does=line.does,
         takes=line.takes,
         set=line.set,

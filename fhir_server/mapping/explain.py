@@ -33,9 +33,10 @@ def explain(mappings: Mappings, definitions: Definitions, name: str) -> str:
 def _head(mappings: Mappings, route: Route) -> Iterator[str]:
     line = route.declared
     yield f"{line.id}: {line.summary}  ({route.file})"
-    yield f"  {route.method} {mappings.service.prefix}{route.template}"
-    yield from (f"  {route.method} {old}{route.template} (old)" for old in mappings.service.legacy)
-    yield f"  scope {line.scope}, licence {line.module}"
+    yield f"  {route.method} {route.address}"
+    old = mappings.service.legacy if route.prefix == mappings.service.prefix else ()
+    yield from (f"  {route.method} {prefix}{route.template} (old)" for prefix in old)
+    yield f"  scope {line.scope}, {f'licence {line.module}' if line.module else 'no licence'}"
     below = f" on {route.resource}" if route.written != route.resource else ""
     yield f"  one FHIR interaction: {line.does} {route.written}{below}"
 

@@ -212,7 +212,7 @@ class _Loader:
         seen: dict[str, str] = {}
         for file in files:
             for route in file.routes:
-                for name in (route.id, f"{route.method} {route.template}"):
+                for name in (route.id, f"{route.method} {route.address}"):
                     if name in seen:
                         faults = self._faults(file.name, "routes")
                         faults.add(f"{name} is declared in {seen[name]} as well")

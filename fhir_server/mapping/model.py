@@ -115,7 +115,7 @@ class RouteDeclaration(Declaration):
     id: str
     summary: str
     scope: str
-    module: str
+    module: str | None
     does: str
     takes: dict[str, Any] = {}
     set: dict[str, Any] = {}
@@ -189,13 +189,15 @@ class ConsumeDeclaration(Declaration):
 class MappingDeclaration(Declaration):
     """A whole file: one v1 concept.
 
-    `at` is the id of the one resource of this kind that a tenant has, which its routes mean;
+    `prefix` is what its routes lie under where that is not the service's; `at` is the id of the
+    one resource of this kind that a tenant has, which its routes mean;
     `completed` names the elements that rules of the domain set, so that no route need set them;
     `events` the fields that each type of event tells; `consumes` are other services' events.
     """
 
     resource: str
     profile: str | None = None
+    prefix: str | None = Field(default=None, pattern=r"^(/[a-z0-9-]+)+$")
     at: str | None = None
     completed: tuple[str, ...] = ()
     fields: dict[str, FieldDeclaration]

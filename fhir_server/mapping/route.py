@@ -32,6 +32,7 @@ class Route:
     """
 
     method: str
+    prefix: str
     template: str
     interaction: str
     declared: RouteDeclaration
@@ -55,6 +56,11 @@ class Route:
     @property
     def id(self) -> str:
         return self.declared.id
+
+    @property
+    def address(self) -> str:
+        """Its path: `/v1/communication/threads/{threadId}`."""
+        return self.prefix + self.template
 
     @property
     def noun(self) -> str:

@@ -243,3 +243,17 @@ def test_every_key_of_the_language_is_documented() -> None:
         for name, field in declaration.model_fields.items()
     }
     assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
+def test_a_file_with_a_prefix_of_its_own(loads: Callable[..., Mappings]) -> None:
+    head = "resource: Communication\nprefix: /v1"
+    found = loads(
+        thing=file(THREAD, route("read", more="    limit: default"), head),
+        other=file(
+            "  threadId: { path: id, prefix: thr_ }",
+            route("read").replace("id: a", "id: b").replace("engage.messaging", "null"),
+        ),
+    )
+    assert found.route("a").address == "/v1/things/{threadId}"
+    assert found.route("b").address == "/v1/communication/things/{threadId}"
+    assert found.route("b").declared.module is None

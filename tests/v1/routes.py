@@ -17,6 +17,7 @@ from tests.v1.attachments import PDF
 from tests.v1.conftest import BASE, Caller, Ward, key
 
 MAPPINGS = read_declarations().mappings
+LEGACY = tuple(MAPPINGS.service.legacy)
 ROUTES: Mapping[str, Route] = {route.id: route for route in MAPPINGS.routes}
 UPLOADS = ("upload", "append")
 SCOPES = " ".join([*MAPPINGS.service.scopes, "user/*.cruds"])
@@ -48,15 +49,15 @@ BODIES: Mapping[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A request for a route; `ids` are its path parameters."""
+    """A request for a route; `ids` are its path parameters, `prefix` an old one."""
 
     route: Route
     ids: Mapping[str, str]
-    prefix: str = BASE
+    prefix: str | None = None
 
     @property
     def path(self) -> str:
-        return self.prefix + self.route.template.format(**self.ids)
+        return (self.prefix or self.route.prefix) + self.route.template.format(**self.ids)
 
     @property
     def uploads(self) -> bool:
@@ -91,6 +92,11 @@ class Asked:
 
 
 OLD = "2020-01-01T00:00:00Z"
+
+
+def prefixes(route: Route) -> tuple[str, ...]:
+    """Where the route answers, first where it belongs."""
+    return (route.prefix, *(LEGACY if route.prefix == BASE else ()))
 
 
 def user_of(ward: Ward, route: Route, name: str = "amina", **more: Any) -> Caller:

@@ -12,8 +12,8 @@ import pytest
 from fhir_server.mapping.route import Route
 from fhir_server.settings import Settings
 from tests.conftest import Token
-from tests.v1.conftest import BASE, Ward, refused
-from tests.v1.routes import MAPPINGS, NONE, ROUTES, SCOPES, UPLOADS, Asked, user_of
+from tests.v1.conftest import Ward, refused
+from tests.v1.routes import NONE, ROUTES, SCOPES, UPLOADS, Asked, prefixes, user_of
 
 LEAST = 1e-9
 
@@ -32,13 +32,13 @@ def test_rate_before_body(sign_in: object, tenant: str, route: Route) -> None:
     assert first.status_code != 429
     assert first.headers["X-RateLimit-Limit"] == "1"
     assert first.headers["X-RateLimit-Remaining"] == "0"
-    for prefix in (BASE, *MAPPINGS.service.legacy):
+    for prefix in prefixes(route):
         asked = Asked(route, NONE, prefix)
         answer = asked.by(caller, params={"unknown": "1"}, content=b"{" * 100_000)
         assert refused(answer) == (429, "RATE_LIMITED")
         assert answer.headers["X-RateLimit-Remaining"] == "0"
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
-        assert ("Deprecation" in answer.headers) == (prefix != BASE)
+        assert ("Deprecation" in answer.headers) == (prefix != route.prefix)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ class Endpoint:
 
     async def _let_in(self, ctx: Context, route: Route) -> None:
         module = route.declared.module
-        if not await self._service.licences.holds(ctx, module):
+        if module and not await self._service.licences.holds(ctx, module):
             why = f"your organisation has no licence for {module}"
             raise forbidden(why, v1_code="MODULE_NOT_LICENSED")
         require_scope(ctx, route.declared.scope)

@@ -7,14 +7,14 @@ routing costs what it does itself and no more.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from starlette.types import Receive, Scope, Send
 
 from fhir_server.http.v1.endpoint import Endpoint, Service
 from fhir_server.http.v1.errors import refused
-from fhir_server.http.v1.legacy import succession
+from fhir_server.http.v1.legacy import Succession
 from fhir_server.http.wire import Request, segments, send_reply
-from fhir_server.mapping.loader import Mappings
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem
 
@@ -23,15 +23,17 @@ Pattern = tuple[str | None, ...]
 
 
 class V1Face:
-    """All routes of the mappings under `prefix`."""
+    """Those routes under `prefix`, which may be an old one."""
 
-    def __init__(self, mappings: Mappings, prefix: str, service: Service) -> None:
+    def __init__(
+        self, routes: Iterable[Route], prefix: str, service: Service, old: Succession | None = None
+    ) -> None:
         self._prefix = prefix
         self._patterns: dict[int, dict[Pattern, tuple[int, ...]]] = defaultdict(dict)
         self._endpoints: dict[Pattern, tuple[tuple[str, ...], Endpoint]] = {}
         self._languages = service.languages
-        old = succession(mappings.service, prefix)
-        for template, methods in _by_template(mappings).items():
+        # Words are found before parameters: /audit-logs/export before /audit-logs/{id}.
+        for template, methods in sorted(_by_template(routes).items(), key=_free):
             words = template.strip("/").split("/")
             pattern = tuple(None if word.startswith("{") else word for word in words)
             free = tuple(at for at, word in enumerate(pattern) if word is None)
@@ -61,8 +63,12 @@ class V1Face:
         return None
 
 
-def _by_template(mappings: Mappings) -> dict[str, dict[str, Route]]:
+def _free(found: tuple[str, object]) -> int:
+    return found[0].count("{")
+
+
+def _by_template(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
     found: dict[str, dict[str, Route]] = defaultdict(dict)
-    for route in mappings.routes:
+    for route in routes:
         found[route.template][route.method] = route
     return found

@@ -16,11 +16,9 @@ from fhir_server.mapping.model import ServiceDeclaration
 Succession = Callable[[str], Mapping[str, str]]
 
 
-def succession(service: ServiceDeclaration, prefix: str) -> Succession | None:
-    """Headers for an answer by the path that was asked; None where `prefix` is not an old one."""
-    declared = service.legacy.get(prefix)
-    if declared is None:
-        return None
+def succession(service: ServiceDeclaration, prefix: str) -> Succession:
+    """Headers for an answer below an old prefix, by the path that was asked."""
+    declared = service.legacy[prefix]
     dates = {
         "deprecation": f"@{int(_midnight(declared.deprecated).timestamp())}",
         "sunset": format_datetime(_midnight(declared.sunset), usegmt=True),

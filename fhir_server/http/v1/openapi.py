@@ -73,11 +73,10 @@ def v1_components() -> dict[str, Any]:
 
 
 def v1_paths(mappings: Mappings) -> dict[str, Any]:
-    """Every route under the service's prefix; the old prefixes answer the same."""
+    """Every route under its prefix; the service's old prefixes answer the same."""
     paths: dict[str, Any] = {}
     for route in mappings.routes:
-        path = mappings.service.prefix + route.template
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.address, {})[route.method.lower()] = _operation(route)
     return paths
 
 
@@ -101,7 +100,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _needs(line: RouteDeclaration) -> str:
     roles = f", role {' or '.join(f'`{role}`' for role in line.roles)}" if line.roles else ""
-    return f"Scope `{line.scope}`, licence `{line.module}`{roles}."
+    licence = f", licence `{line.module}`" if line.module else ""
+    return f"Scope `{line.scope}`{licence}{roles}."
 
 
 def _path(route: Route) -> Iterator[dict[str, Any]]:
