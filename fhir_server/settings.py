@@ -18,12 +18,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fhir_server.communication import Limits
 from fhir_server.files.kinds import KINDS
 from fhir_server.http.auth.settings import AuthSettings, Environment
+from fhir_server.http.connection import ConnectionSettings
 from fhir_server.http.cors import read_origins
 
 CURSOR_KEY_BYTES = 32
 
 
-class Settings(AuthSettings, BaseSettings):
+class Settings(AuthSettings, ConnectionSettings, BaseSettings):
     """The server's settings, those of sign-in included; a wrong value is refused at start-up."""
 
     model_config = SettingsConfigDict(
