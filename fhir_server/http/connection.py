@@ -8,10 +8,13 @@ bounded where it is read (http/wire.py).
 
 from __future__ import annotations
 
+import socket
+import struct
 from asyncio import BaseTransport, TimerHandle, Transport
 from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, Field
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Seconds between two looks.
@@ -20,6 +23,7 @@ INTERVAL: Final = 1.0
 LARGEST_HEAD: Final = 128 * 1024
 # Requests that a client may send ahead of their answers.
 MOST_AHEAD: Final = 32
+_AT_ONCE = struct.pack("ii", 1, 0)
 _CLOSING = b"content-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\nconnection: close\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" + _CLOSING + b"\r\n"
 _NO_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + _CLOSING + b"\r\n"
@@ -59,8 +63,10 @@ class Watched(HttpToolsProtocol):
     _watch: TimerHandle | None = None
     # What the last look saw, and since when it is so.
     _seen: tuple[bool, object, int] = (True, None, 0)
-    _since = 0.0
+    since = 0.0
     _stalled_at: float | None = None
+    # The request in work, while others may wait for their turn.
+    _current: RequestResponseCycle | None = None
     # Where in a request what comes next belongs, and the bytes of its head.
     _part: Literal["head", "body", "none"] = "none"
     _head = 0
@@ -71,7 +77,7 @@ class Watched(HttpToolsProtocol):
             _dismiss(cast(Transport, transport), _FULL)
             return
         super().connection_made(cast(Transport, transport))
-        self._since = self.loop.time()
+        self.since = self.loop.time()
         self._watch = self.loop.call_later(INTERVAL, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +85,10 @@ class Watched(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+            if self._current is not None:
+                # uvicorn tells the request that came last, which may still wait for its turn.
+                self._current.disconnected = True
+                self._current.message_event.set()
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -103,6 +113,10 @@ class Watched(HttpToolsProtocol):
             self.transport.abort()
             raise ConnectionAbortedError
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._current = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
@@ -132,8 +146,12 @@ class Watched(HttpToolsProtocol):
         now, unread = self.loop.time(), self.transport.get_write_buffer_size()
         seen = (self._waits(), self.cycle, unread)
         if seen != self._seen:
-            self._seen, self._since = seen, now
-        if self._stalled(now) or (self._waits() and now - self._since > self._patience(unread)):
+            self._seen, self.since = seen, now
+        if self._stalled(now) or (self._waits() and now - self.since > self._patience(unread)):
+            if unread:
+                # Else the kernel would go on holding what nobody reads.
+                connection: socket.socket = self.transport.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self.transport.abort()
 
     def _stalled(self, now: float) -> bool:
@@ -157,12 +175,14 @@ class Watched(HttpToolsProtocol):
 
     def _make_room(self) -> bool:
         """Whether one that was idle could be closed."""
-        idle = [one for one in self.connections if isinstance(one, Watched) and one._is_spare()]
+        idle = [one for one in self.connections if isinstance(one, Watched) and one.is_spare]
         if idle:
-            min(idle, key=lambda one: one._since).transport.abort()
+            min(idle, key=lambda one: one.since).transport.abort()
         return bool(idle)
 
-    def _is_spare(self) -> bool:
+    @property
+    def is_spare(self) -> bool:
+        """Whether nobody is served by it at the moment."""
         return self._waits() and not self.transport.is_closing()
 
 
