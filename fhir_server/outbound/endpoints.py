@@ -71,10 +71,9 @@ class Endpoints:
         return Endpoint(scheme, self._host(parts["host"]), port, parts["target"] or "/")
 
     def _host(self, text: str) -> str:
-        host = text.strip("[]").lower()
-        address = read_address(host)
-        if address is None:
-            return _name(host)
+        address = read_address(text.strip("[]"))
+        if address is None or text.startswith("[") != (address.version == 6):
+            return _name(text.lower())
         if not is_public(address, self.networks):
             raise EndpointError("its address is not a public one")
         return str(address)

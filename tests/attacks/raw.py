@@ -30,12 +30,13 @@ def many(address: str, number: int) -> Iterator[list[socket.socket]]:
         yield [opened.enter_context(connected(address)) for _ in range(number)]
 
 
-def exchanged(address: str, data: bytes) -> bytes:
-    """All that is answered until the server hangs up; what is sent should make it do so."""
+def exchanged(address: str, data: bytes, *, wait: float = PATIENT) -> bytes:
+    """All that is answered until the server hangs up, which what is sent should make it do; or
+    until nothing more comes for `wait` seconds."""
     with connected(address) as connection:
+        connection.settimeout(wait)
         with suppress(OSError):
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
         return whole(connection)
 
 
