@@ -38,6 +38,7 @@ from fhir_server.interactions.transaction import Transactions
 from fhir_server.interactions.validate import Validate
 from fhir_server.interactions.writes import Writes
 from fhir_server.mapping.loader import Mappings
+from fhir_server.outbound import Endpoints
 from fhir_server.settings import Settings
 from fhir_server.store import Store, build_store
 from fhir_server.terminology import Terminologies, build_terminologies
@@ -120,8 +121,9 @@ def _interactions(
     declared: Declarations, store: Store, settings: Settings, base: str | None
 ) -> Interactions:
     events = declared.mappings.events
+    endpoints = Endpoints(settings, production=settings.environment == "production")
     registry = Registry(
-        declared.definitions, rules(settings.attachments), OPERATIONS, REACTIONS, PLACES
+        declared.definitions, rules(settings.attachments, endpoints), OPERATIONS, REACTIONS, PLACES
     )
     pipeline = Pipeline(
         declared.definitions,

@@ -37,12 +37,15 @@ class _Server(uvicorn.Server):
 
     def __init__(self, settings: Settings, *, demo: bool) -> None:
         from fhir_server.app import create_app
+        from fhir_server.http.connection import watched
 
         super().__init__(
             uvicorn.Config(
                 create_app(settings),
                 host=settings.host,
                 port=settings.port,
+                http=watched(settings),
+                timeout_keep_alive=settings.idle_timeout,
                 access_log=False,
                 server_header=False,
                 log_level="warning",

@@ -18,12 +18,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fhir_server.communication import Limits
 from fhir_server.files.kinds import KINDS
 from fhir_server.http.auth.settings import AuthSettings, Environment
+from fhir_server.http.connection import ConnectionSettings
 from fhir_server.http.cors import read_origins
+from fhir_server.outbound import OutboundSettings
 
 CURSOR_KEY_BYTES = 32
 
 
-class Settings(AuthSettings, BaseSettings):
+class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings):
     """The server's settings, those of sign-in included; a wrong value is refused at start-up."""
 
     model_config = SettingsConfigDict(

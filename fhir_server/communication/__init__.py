@@ -13,8 +13,10 @@ from fhir_server.communication.intent import IntentRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
 from fhir_server.communication.record import RecordRule
+from fhir_server.communication.subscription import SubscriptionRule
 from fhir_server.communication.thread import ThreadRule
 from fhir_server.interactions.model import Reaction, Rule
+from fhir_server.outbound import Endpoints, OutboundSettings
 
 __all__ = ["OPERATIONS", "PLACES", "REACTIONS", "Limits", "rules"]
 
@@ -26,8 +28,10 @@ REACTIONS: Mapping[str, Reaction] = {ESCALATED: notify_on_call}
 PLACES: Mapping[str, str] = {f"config-{kind}": kind for kind in KINDS}
 
 
-def rules(attachments: Limits | None = None) -> tuple[Rule, ...]:
-    """Every rule; `attachments` says what may be uploaded."""
+def rules(
+    attachments: Limits | None = None, endpoints: Endpoints | None = None
+) -> tuple[Rule, ...]:
+    """Every rule; `attachments` says what may be uploaded, `endpoints` where notifications go."""
     return (
         ThreadRule(),
         MessageRule(),
@@ -36,5 +40,6 @@ def rules(attachments: Limits | None = None) -> tuple[Rule, ...]:
         RecordRule("CommunicationRequest", signature="requester"),
         EscalationRule(),
         IntentRule(),
+        SubscriptionRule(endpoints or Endpoints(OutboundSettings())),
         *map(ConfigurationRule, KINDS),
     )

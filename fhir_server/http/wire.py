@@ -25,6 +25,7 @@ PATIENCE = 30.0
 SLOWEST = 2048
 # Digits; Python refuses to read very long numbers.
 LONGEST_LENGTH = 18
+PLAIN_CODINGS = frozenset({"", "identity"})
 # These have no body, so no length of one either (RFC 9110, 8.6).
 WITHOUT_BODY = frozenset({204, 304})
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -89,8 +90,10 @@ class Request:
         return f"{self.scope['scheme']}://{host}"
 
     async def body(self) -> bytes:
-        """The whole body; 413 where it is over the limit, 408 where it does not come."""
+        """The whole body; 413 where it is over the limit, 408 where it does not come, 415 where it
+        is compressed."""
         if self._body is None:
+            self._check_plain()
             self._body = await self._whole()
         return self._body
 
@@ -107,6 +110,7 @@ class Request:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes, however long: whoever reads it counts. 408 for a client that falls
         behind SLOWEST."""
+        self._check_plain()
         clock, size, more = get_running_loop().time, 0, True
         start = clock()
         while more:
@@ -117,6 +121,13 @@ class Request:
                 raise _too_slow() from None
             size += len(chunk)
             yield chunk
+
+    def _check_plain(self) -> None:
+        """Nothing is unpacked here, so that no small body becomes a large one."""
+        coding = self.header("content-encoding")
+        if coding is not None and coding.strip().lower() not in PLAIN_CODINGS:
+            why = "the body must come as it is, without a Content-Encoding"
+            raise Problem(415, "not-supported", why, headers={"accept-encoding": "identity"})
 
     async def _received(self) -> bytes:
         parts, size, more = list[bytes](), 0, True

@@ -159,7 +159,7 @@ def test_backslashes_that_only_look_like_nul_are_text() -> None:
     assert json.parse(b'{"a":"\\\\u0000"}') == {"a": "\\u0000"}
 
 
-@pytest.mark.parametrize("depth", [65, 66, 200, 260, 1_100, 10_000, 1_000_000])
+@pytest.mark.parametrize("depth", [65, 66, 200, 260, 1_100, 10_000, 300_000])
 @pytest.mark.parametrize(
     ("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]"), (b'{"a":[', b"]}")]
 )

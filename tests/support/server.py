@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from fhir_server.app import create_app
+from fhir_server.http.connection import watched
 from fhir_server.settings import Settings
 
 
@@ -44,7 +45,14 @@ def double(app: Any) -> uvicorn.Config:
 @contextmanager
 def listening(settings: Settings) -> Iterator[str]:
     """Serves on a free port and gives the address."""
-    config = uvicorn.Config(create_app(settings), port=0, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        create_app(settings),
+        port=0,
+        http=watched(settings),
+        timeout_keep_alive=settings.idle_timeout,
+        log_level="warning",
+        access_log=False,
+    )
     with threaded(config) as server:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"

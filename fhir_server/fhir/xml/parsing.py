@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from lxml import etree
 
+from fhir_server.fhir.json import check_size
 from fhir_server.problems import Problem
 
 _BOM = b"\xef\xbb\xbf"
 _DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY")
+# An element costs libxml2 a hundred bytes and more, which is dear where it came in four.
+_BEGINNINGS = (b"<", b"=")
 
 
 def parse(data: bytes) -> etree._Element:
-    """The root element; Problem 400 with line and column where `data` is not XML in UTF-8."""
+    """The root element; Problem 400 with line and column where `data` is not XML in UTF-8, 413
+    where it has too many parts."""
     data = data.removeprefix(_BOM)
+    check_size(data, _BEGINNINGS)
     _check(data)
     try:
         return etree.fromstring(data, _parser())
