@@ -108,9 +108,7 @@ async def send(core: Core, tenant: str) -> str:
     for id in ("amina", "farid"):
         person = {"resourceType": "Practitioner", "id": id}
         await core.interactions.update(system, "Practitioner", id, person)
-    zahra = {"resourceType": "Patient", "id": "zahra"}
-    await core.interactions.update(system, "Patient", "zahra", zahra)
-    members = thread(AMINA, "Practitioner/farid", sender={"reference": AMINA})
+    members = thread(AMINA, "Practitioner/farid", patient=None, sender={"reference": AMINA})
     header = (await core.interactions.create(system, "Communication", members)).stored
     assert header is not None
     message: dict[str, Any] = {
