@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from fhir_server import __version__
 from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, rules
@@ -45,6 +46,7 @@ from fhir_server.terminology import Terminologies, build_terminologies
 from fhir_server.workers.attachments import Attachments
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
+from fhir_server.workers.delivery import Delivery
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
 from fhir_server.workers.sweep import Keeping, sweeping
@@ -75,8 +77,12 @@ class Core:
         return Publisher(self.store, sender, events, self.mappings.events)
 
     def incoming(self) -> Incoming:
-        """Takes other services' events in."""
+        """Takes events in."""
         return Incoming(self.interactions, self.mappings.consumed)
+
+    def delivery(self) -> Delivery:
+        """Where events go without a broker."""
+        return Delivery(self.incoming(), self.mappings.consumed.values())
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""
@@ -84,9 +90,10 @@ class Core:
         return Consumer(broker, self.incoming(), events, consumed)
 
 
-def build_core(settings: Settings) -> Core:
-    """Reads the declarations and builds store and interactions; nothing connects yet."""
-    declared = read_declarations()
+def build_core(settings: Settings, root: Path | None = None) -> Core:
+    """Reads the declarations, the project's own unless they are below `root`, and builds store and
+    interactions; nothing connects yet."""
+    declared = read_declarations(root)
     definitions = declared.definitions
     base = settings.public_url and settings.public_url + FHIR_BASE
     terminologies = build_terminologies(
@@ -198,7 +205,7 @@ def create_app(settings: Settings) -> Application:
     @asynccontextmanager
     async def lifespan(_: Application) -> AsyncIterator[None]:
         await core.store.sessions.open()
-        keeping = Keeping(timedelta(days=settings.events_kept), published=broker is not None)
+        keeping = Keeping(timedelta(days=settings.events_kept))
         async with (
             sweeping(core.store, keeping),
             attachments.running(),
@@ -223,9 +230,10 @@ def create_app(settings: Settings) -> Application:
 
 @asynccontextmanager
 async def moving_events(core: Core, broker: Broker | None) -> AsyncIterator[None]:
-    """Publishes and consumes events until the end of the block, where there is a broker."""
+    """Publishes and consumes events until the end of the block: by the broker, if there is one."""
     if broker is None:
-        yield
+        async with core.publisher(core.delivery()).running():
+            yield
         return
     try:
         async with core.publisher(broker).running(), core.consumer(broker).running():

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 import orjson
 
-from fhir_server.app import opened
+from fhir_server.app import Core, opened
 from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
 from fhir_server.settings import Settings
+from fhir_server.store.outbox import Numbered
 from fhir_server.workers.cloud_event import cloud_event
 from fhir_server.workers.tenants import tenants
 
-PAUSE = 0.2
-
 
 async def tail(settings: Settings, tenant: str, *, follow: bool) -> AsyncIterator[str]:
-    """Every event of the tenant that is kept, oldest first; with `follow`, then each new one."""
-    async with opened(settings) as core:
+    """Every event of the tenant that is kept, oldest first; with `follow`, then each new one as
+    somebody rings for it."""
+    async with opened(settings) as core, aclosing(_occasions(core, tenant, follow)) as occasions:
         seen = 0
-        while True:
-            async with core.store.sessions.session(_caller(tenant)) as session:
-                page = await core.store.outbox.after(session, seen)
-            for seq, event in page:
-                seen = seq
-                yield orjson.dumps(cloud_event(tenant, event)).decode()
-            if not page and not follow:
-                return
-            await asyncio.sleep(0 if page else PAUSE)
+        async for _ in occasions:
+            while page := await _page(core, tenant, seen):
+                for seq, event in page:
+                    seen = seq
+                    yield orjson.dumps(cloud_event(tenant, event)).decode()
+
+
+async def _page(core: Core, tenant: str, seen: int) -> Sequence[Numbered]:
+    async with core.store.sessions.session(_caller(tenant)) as session:
+        return await core.store.outbox.after(session, seen)
+
+
+async def _occasions(core: Core, tenant: str, follow: bool) -> AsyncGenerator[None, None]:
+    """When to look: once, or at first and whenever something may have happened."""
+    if not follow:
+        yield
+        return
+    async with aclosing(core.store.doorbell.heard()) as rung:
+        async for named in rung:
+            if named in (None, tenant):
+                yield
 
 
 async def dead(settings: Settings, tenant: str | None) -> AsyncIterator[str]:

@@ -59,7 +59,8 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         default=Path("data"),
         description="Folder of the embedded PostgreSQL and of local keys",
     )
-    pool_size: int = Field(default=10, ge=1, le=1000, description="Database connections at most")
+    # Whoever takes an event from the outbox holds one connection while its effect needs another.
+    pool_size: int = Field(default=10, ge=2, le=1000, description="Database connections at most")
     pool_timeout: float = Field(
         default=5.0, gt=0, description="Seconds to wait for a free connection; then 503"
     )
@@ -136,7 +137,8 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         repr=False,
         pattern=r"^(nats|tls|wss?)://\S+$",
         description="A NATS with JetStream, such as `nats://user:secret@host:4222` or several"
-        " separated by commas, to which events are published; without it they stay in the outbox",
+        " separated by commas, to which events are published; without it, they are consumed here and"
+        " can be tailed",
     )
     nats_stream: str = Field(
         default="DIGITAL_COMMUNICATION",
@@ -144,7 +146,7 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         description="Name of the stream that is made for the events where none takes them yet",
     )
     events_kept: float = Field(
-        default=7.0, gt=0, le=3650, description="Days for which events stay in the outbox"
+        default=7.0, gt=0, le=3650, description="Days for which published events stay in the outbox"
     )
 
     @model_validator(mode="after")

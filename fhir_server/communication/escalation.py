@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhir_server.communication.configuration import (
-    CHANNELS,
-    ESCALATION,
-    available,
-    called,
-    escalating_roles,
-    on_call,
-    place,
-)
+from fhir_server.communication import on_call
+from fhir_server.communication.configuration import CHANNELS, ESCALATION, escalating_roles, place
 from fhir_server.communication.intent import intent
 from fhir_server.communication.message import inherit
 from fhir_server.communication.parties import local, parties, signed
@@ -20,11 +13,9 @@ from fhir_server.communication.thread import ARCHIVED, archived, is_thread
 from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
-from fhir_server.problems import Problem, conflict, forbidden
+from fhir_server.problems import Problem, forbidden
 
 ESCALATED = "communication.thread.escalated"
-# Who is on call where the tenant's policy does not say.
-DEFAULT = Ref("PractitionerRole", "on-call")
 URGENT = ("stat", "urgent")
 
 
@@ -38,8 +29,8 @@ class EscalationRule:
         """The thread, which must stay open until then, the policies, and who is on call."""
         thread = _thread(draft.resource)
         if draft.kind == "create":
-            policy = Read(place(ESCALATION), names=called)
-            yield from (policy, Read(place(CHANNELS)), Read(DEFAULT))
+            yield from on_call.reads()
+            yield Read(place(CHANNELS))
             if thread:
                 yield Read(thread, guard=True)
 
@@ -66,7 +57,7 @@ class EscalationRule:
         if request.setdefault("priority", "stat") not in URGENT:
             raise _refused("value", "an escalation is urgent or emergent", "priority")
         request.setdefault("authoredOn", now_text(ctx.now))
-        request["recipient"] = _recipients(snapshot)
+        request["recipient"] = on_call.somebody(on_call.those_on_call(snapshot))
         for name in ("subject", "encounter"):
             inherit(request, name, thread)
 
@@ -75,14 +66,6 @@ def notify_on_call(ctx: Context, event: Event, snapshot: Snapshot) -> Iterable[D
     """The intent to notify those on call of an escalation."""
     draft = event.draft
     yield intent(ctx, ESCALATION, draft.reference, draft.resource["recipient"], snapshot)
-
-
-def _recipients(snapshot: Snapshot) -> list[Resource]:
-    """Those on call who are there to be called: better a refusal than a page that nobody gets."""
-    there = [ref for ref in on_call(snapshot) or (DEFAULT,) if available(ref, snapshot)]
-    if not there:
-        raise conflict("nobody is on call in your organisation")
-    return [{"reference": f"{ref.type}/{ref.id}"} for ref in there]
 
 
 def _thread(request: Resource) -> Ref | None:

@@ -1,4 +1,4 @@
-"""Events of other services, compiled: each is one FHIR interaction, written in a route's words."""
+"""Events that are taken in, compiled: each is one FHIR interaction, written in a route's words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from fhir_server.mapping.body import Body
 from fhir_server.mapping.compiler import RouteCompiler
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.inputs import Inputs, escaped, supply
-from fhir_server.mapping.model import ConsumeDeclaration, RouteDeclaration
+from fhir_server.mapping.model import (
+    ConsumeDeclaration,
+    EventsDeclaration,
+    RouteDeclaration,
+)
 from fhir_server.mapping.query import Criteria
 from fhir_server.mapping.route import Resource, Write, taker
 from fhir_server.mapping.searches import SearchNames
@@ -19,9 +23,11 @@ from fhir_server.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Consumed:
-    """What one type of event is here, on resources of type `resource`."""
+    """What one type of event is here, on resources of type `resource`; `subjects` are where it
+    comes from."""
 
     declared: ConsumeDeclaration
+    subjects: tuple[str, ...]
     resource: str
     body: Body
     writes: tuple[Write, ...]
@@ -53,13 +59,15 @@ class Consumed:
 def compile_consumed(compiler: RouteCompiler, faults: Faults) -> dict[str, Consumed]:
     """The lines of one file; what is wrong goes to `faults`."""
     found = {
-        type_: _consumed(compiler, line, faults.at(type_))
+        type_: _consumed(compiler, type_, line, faults.at(type_))
         for type_, line in compiler.declared.consumes.items()
     }
     return {type_: one for type_, one in found.items() if one}
 
 
-def _consumed(compiler: RouteCompiler, line: ConsumeDeclaration, faults: Faults) -> Consumed | None:
+def _consumed(
+    compiler: RouteCompiler, type_: str, line: ConsumeDeclaration, faults: Faults
+) -> Consumed | None:
     route = _as_route(line)
     body = compiler.body(route, faults)
     if body is None:
@@ -72,7 +80,20 @@ def _consumed(compiler: RouteCompiler, line: ConsumeDeclaration, faults: Faults)
     taken = [taker(one.field, None) for name, one in body.taken.items() if name != line.id]
     given = compiler.writes(route, Body({}, {}), (), faults) if line.set else []
     once = tuple(_criteria(compiler, line, body, faults.at("once")))
-    return Consumed(line, resource, body, (*taken, *given), once)
+    subjects = _subjects(compiler.service.events, type_, line, faults.at("subjects"))
+    return Consumed(line, subjects, resource, body, (*taken, *given), once)
+
+
+def _subjects(
+    events: EventsDeclaration, type_: str, line: ConsumeDeclaration, faults: Faults
+) -> tuple[str, ...]:
+    if not events.own(type_):
+        if not line.subjects:
+            faults.add("name the NATS subjects that another service's event comes from")
+        return line.subjects
+    if line.subjects:
+        faults.add("our own event comes from where it is published; name no subjects")
+    return (events.place(type_),)
 
 
 def _as_route(line: ConsumeDeclaration) -> RouteDeclaration:

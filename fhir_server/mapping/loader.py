@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from fhir_server.definitions.loader import DeclarationError, did_you_mean
 from fhir_server.definitions.model import Definitions, Profile
+from fhir_server.mapping.causes import circles
 from fhir_server.mapping.compiler import RouteCompiler
 from fhir_server.mapping.consumed import Consumed, compile_consumed
 from fhir_server.mapping.derived import DerivedCompiler, DerivedField
@@ -68,7 +69,7 @@ class Mappings:
 
     @property
     def consumed(self) -> dict[str, Consumed]:
-        """What each type of other services' events is here."""
+        """What each type of event that is taken in is here."""
         return {
             type_: found for file in self.files.values() for type_, found in file.consumed.items()
         }
@@ -116,6 +117,7 @@ class _Loader:
         }
         self._check_unique(files.values())
         self._check_events(files.values())
+        self._check_consumed(service, declared)
         if self._errors:
             raise DeclarationError(dict.fromkeys(self._errors))
         return Mappings(service, files, errors.root)
@@ -231,6 +233,18 @@ class _Loader:
                     if type_ not in known:
                         faults = self._faults(file.name, "routes").at(key, "events")
                         faults.unknown("event", type_, known)
+
+    def _check_consumed(
+        self, service: ServiceDeclaration, files: Mapping[str, MappingDeclaration]
+    ) -> None:
+        known = {type_ for file in files.values() for type_ in file.events}
+        for name, file in files.items():
+            for type_ in file.consumes:
+                if service.events.own(type_) and type_ not in known:
+                    self._faults(name, "consumes").unknown("event", type_, known)
+        for name, type_, way in circles(files):
+            why = f"it may cause itself, for ever: {' → '.join(way)}"
+            self._faults(name, "consumes").at(type_).add(why)
 
 
 def _report(error: Any, model: type[BaseModel], faults: Faults) -> None:

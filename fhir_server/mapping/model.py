@@ -162,14 +162,15 @@ class RouteDeclaration(Declaration):
 
 
 class ConsumeDeclaration(Declaration):
-    """One line of `consumes`: an event of another service, and the interaction that it is here.
+    """One line of `consumes`: an event, and the interaction that it is here.
 
-    `subjects` are where it comes from; `when` the data it must have to concern us; `takes` and
+    `subjects` are where another service's event comes from; our own comes from where it is
+    published, and names none. `when` the data it must have to concern us; `takes` and
     `set` as in a route, where data that is not named is ignored; `id` the field that names the
     resource of an update; `once` the search that finds what a create made already.
     """
 
-    subjects: tuple[str, ...]
+    subjects: tuple[str, ...] = ()
     does: Literal["create", "update"]
     when: dict[str, str | bool] = {}
     takes: dict[str, Any]
@@ -192,7 +193,8 @@ class MappingDeclaration(Declaration):
     `prefix` is what its routes lie under where that is not the service's; `at` is the id of the
     one resource of this kind that a tenant has, which its routes mean;
     `completed` names the elements that rules of the domain set, so that no route need set them;
-    `events` the fields that each type of event tells; `consumes` are other services' events.
+    `events` the fields that each type of event tells; `consumes` are events that
+    mean an interaction here.
     """
 
     resource: str
@@ -225,10 +227,18 @@ class EventsDeclaration(Declaration):
     dead: str
     legacy: dict[date, dict[str, str]] = {}
 
+    def own(self, type_: str) -> bool:
+        """Whether it is one of ours."""
+        return type_.startswith(self.types + ".")
+
+    def place(self, type_: str) -> str:
+        """The subject of our own event that stays."""
+        return f"{self.subject}.{type_.removeprefix(self.types + '.')}"
+
     def subjects(self, type_: str, today: date) -> list[str]:
         """Where an event of that type goes: first the subject that stays."""
         name = type_.removeprefix(self.types + ".")
-        return [f"{self.subject}.{name}", *self._old(name, today)]
+        return [self.place(type_), *self._old(name, today)]
 
     def roots(self) -> list[str]:
         """What every subject begins with."""

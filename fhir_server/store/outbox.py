@@ -66,11 +66,6 @@ DELETE FROM outbox WHERE seq IN (
   SELECT seq FROM outbox WHERE published < %(before)s::timestamptz
    ORDER BY published LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED)
 """
-_SWEEP_ALL: Final = """
-DELETE FROM outbox WHERE seq IN (
-  SELECT seq FROM outbox WHERE time < %(before)s::timestamptz AND dead IS NULL
-   ORDER BY seq LIMIT %(limit)s::int FOR UPDATE SKIP LOCKED)
-"""
 
 
 class Claimed(NamedTuple):
@@ -128,13 +123,9 @@ class Outbox:
         rows = await session.fetch(_WAITING)
         return int(rows[0][0])
 
-    async def sweep(
-        self, session: Session, before: datetime, *, unpublished: bool, limit: int = BATCH
-    ) -> int:
-        """Removes at most `limit` events published before then, or, where nobody publishes,
-        that happened before; how many they were."""
-        sql = _SWEEP_ALL if unpublished else _SWEEP
-        return await session.execute(sql, {"before": before, "limit": limit})
+    async def sweep(self, session: Session, before: datetime, limit: int = BATCH) -> int:
+        """Removes at most `limit` events published before then; how many they were."""
+        return await session.execute(_SWEEP, {"before": before, "limit": limit})
 
 
 def _event(row: Row) -> OutboxEvent:

@@ -1,8 +1,9 @@
-"""Reads other services' events from JetStream by durable pull consumers.
+"""Reads events from JetStream by durable pull consumers.
 
-A message is acknowledged after its effect has committed. One that is refused comes again after a
-rest, and after `TRIES` goes to the dead-letter subject, as does at once what is no usable event.
-While the database is away messages wait, however long.
+A message is acknowledged after its effect has committed. One that is refused, or meets a bug of
+ours, comes again after a rest, and after `TRIES` goes to the dead-letter subject, as does at once
+what is no usable event. While the database is away the consumer holds on to the messages it has,
+however long: JetStream counts deliveries, and those of an outage must not count.
 https://docs.nats.io/nats-concepts/jetstream/consumers
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -23,9 +25,8 @@ from nats.js.errors import NotFoundError
 
 from fhir_server.mapping.consumed import Consumed
 from fhir_server.mapping.model import EventsDeclaration
-from fhir_server.problems import Problem
 from fhir_server.workers.broker import Broker, Message
-from fhir_server.workers.incoming import Incoming, UnusableError, lasting
+from fhir_server.workers.incoming import Incoming, UnusableError, fault
 from fhir_server.workers.publisher import FIRST_DELAY, LONGEST_DELAY, jittered
 
 TRIES: Final = 5
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Consumer:
-    """Reads every subject that the mapping files name; several servers share the work."""
+    """Reads every subject that is consumed; several servers share the work."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Consumer:
         self._declared = declared
         self._rest = rest
         self._stopping = asyncio.Event()
-        self.subjects = sorted({s for one in consumed.values() for s in one.declared.subjects})
+        self.subjects = sorted({s for one in consumed.values() for s in one.subjects})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -94,27 +95,44 @@ class Consumer:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
                     return
-                for message in fetching.result():
-                    await self._take(message)
+                await self._take_all(deque(fetching.result()))
         finally:
             try:
                 await subscription.unsubscribe()
             except NatsError:
                 log.debug("the subscription to %s had ended", subject)
 
-    async def _take(self, message: Msg) -> None:
-        tries = message.metadata.num_delivered
+    async def _take_all(self, messages: deque[Msg]) -> None:
+        """One after the other; during an outage all of them wait, and are not delivered again."""
+        delay = FIRST_DELAY
+        while messages and not self._stopping.is_set():
+            if await self._take(messages[0]):
+                messages.popleft()
+                delay = FIRST_DELAY
+                continue
+            if delay == FIRST_DELAY:
+                log.warning("events on %s wait: a dependency is away", messages[0].subject)
+            await self._stopped(jittered(delay))
+            delay = min(2 * delay, LONGEST_DELAY)
+            for message in messages:
+                await message.in_progress()
+
+    async def _take(self, message: Msg) -> bool:
+        """Whether it was dealt with; False during an outage."""
         try:
             await self._incoming.take(message.data)
-        except UnusableError as error:
-            await self._bury(message, str(error))
-        except Problem as problem:
-            if lasting(problem) and tries >= TRIES:
-                await self._bury(message, f"refused with {problem.status}")
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises, the rest goes on
+            why = fault(error)
+            if why is None:
+                return False
+            tries = message.metadata.num_delivered
+            if isinstance(error, UnusableError) or tries >= TRIES:
+                await self._bury(message, why)
             else:
                 await message.nak(min(self._rest * 2**tries, LONGEST_REST))
         else:
             await message.ack_sync()
+        return True
 
     async def _bury(self, message: Msg, why: str) -> None:
         """To the dead-letter subject, as it is."""

@@ -1,4 +1,4 @@
-"""One event of another service becomes one FHIR interaction, once however often it is delivered.
+"""One event becomes one FHIR interaction, once however often it is delivered.
 
 Its source and id are the key of an idempotent request: key and effect commit together, so an event
 that comes again, after a crash or by its old subject too, finds that it was dealt with.
@@ -122,6 +122,11 @@ def _reference(result: Result) -> str:
     return f"{resource.get('resourceType', '')}/{resource.get('id', '')}"
 
 
-def lasting(problem: Problem) -> bool:
-    """Whether it is the event's fault, which trying again a few times may still cure."""
-    return 400 <= problem.status < 500
+def fault(error: Exception) -> str | None:
+    """What to say of an event that was not taken in, without a word of it; None where the fault is
+    not the event's: while the database or another service is away, waiting helps."""
+    if isinstance(error, UnusableError):
+        return str(error)
+    if not isinstance(error, Problem):
+        return f"failed with {type(error).__name__}"
+    return None if error.status == 503 else f"refused with {error.status}"

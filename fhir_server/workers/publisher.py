@@ -1,4 +1,5 @@
-"""Takes events from the outbox to NATS JetStream, each at least once and an aggregate's in order.
+"""Takes events from the outbox to NATS JetStream, or without it to those here who consume them:
+each at least once and an aggregate's in order.
 
 An event is marked in the transaction that claimed it, after JetStream has stored it. A publisher
 that dies in between leaves it waiting, and the next one sends it again under the same Nats-Msg-Id,

@@ -29,11 +29,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """For how long events stay; `published` where somebody publishes them, and until then they
-    stay anyway."""
+    """For how long events stay once they are published; until then they stay anyway."""
 
     events: timedelta = timedelta(days=7)
-    published: bool = True
 
 
 async def sweep(
@@ -50,8 +48,7 @@ async def _sweep_tenant(store: Store, tenant: str, keeping: Keeping | None) -> i
 
     async def events(session: Session) -> int:
         kept = keeping or Keeping()
-        unpublished = not kept.published
-        return await store.outbox.sweep(session, ctx.now - kept.events, unpublished=unpublished)
+        return await store.outbox.sweep(session, ctx.now - kept.events)
 
     if keeping is not None:
         await _batches(store, ctx, events)

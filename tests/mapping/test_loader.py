@@ -204,6 +204,51 @@ def test_a_wrong_consumption(faults: Faults, line: str, error: str) -> None:
     assert any(error in fault and "consumes" in fault for fault in found), found
 
 
+TOLD = "communication.thing.made"
+MADE = f"events: {{ {TOLD}: [threadId] }}\n"
+TAKES = "does: create, takes: {}, set: { status: preparation }, once: { status: x }"
+
+
+def consuming(line: str, head: str = "resource: Communication") -> str:
+    return file(THREAD, head=head) + f"consumes: {{ {line} }}"
+
+
+def test_an_event_that_would_cause_itself(faults: Faults) -> None:
+    """Directly, or by the events of another file."""
+    (fault,) = faults(thing=MADE + consuming(f"{TOLD}: {{ {TAKES} }}"))
+    assert fault == (
+        f"mappings/thing.yaml: consumes.{TOLD}: it may cause itself, for ever: {TOLD} → {TOLD}"
+    )
+    task = "resource: Task\nfields: { id: { path: id } }\nevents: { communication.task.made: [id] }\n"
+    setting = "set: { status: requested, intent: order }, once: { status: x }"
+    task += f"consumes: {{ {TOLD}: {{ does: create, takes: {{}}, {setting} }} }}"
+    back = MADE + consuming(f"communication.task.made: {{ {TAKES} }}")
+    found = faults(thing=back, task=task)
+    assert len(found) == 2
+    assert found[0].endswith(f"{TOLD} → communication.task.made → {TOLD}")
+
+
+def test_an_event_of_ours_that_causes_others_may_be_consumed(loads: Callable[..., Mappings]) -> None:
+    task = "resource: Task\nfields: { id: { path: id } }\n"
+    setting = "set: { status: requested, intent: order }, once: { status: x }"
+    task += f"consumes: {{ {TOLD}: {{ does: create, takes: {{}}, {setting} }} }}"
+    found = loads(thing=MADE + file(THREAD), task=task)
+    assert found.consumed[TOLD].subjects == ("ghasi.digital_communication.thing.made",)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (f"communication.thing.mad: {{ {TAKES} }}", f"unknown event communication.thing.mad (did you mean {TOLD}?)"),
+        (f"a.b: {{ {TAKES} }}", "name the NATS subjects"),
+        (f"{TOLD}: {{ subjects: [a.b], {TAKES} }}", "name no subjects"),
+    ],
+)
+def test_where_events_come_from(faults: Faults, line: str, error: str) -> None:
+    found = faults(thing=MADE + consuming(line))
+    assert any(error in fault and "consumes" in fault for fault in found), found
+
+
 def test_an_unknown_event_and_an_unknown_field_of_one(faults: Faults) -> None:
     told = "events: { thing.made: [threadid] }"
     text = file(THREAD, route("read", more="    events: [thing.mad]")) + told

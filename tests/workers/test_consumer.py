@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import nats
 import psycopg
+import pytest
 from nats.errors import Error as NatsError
+from psycopg import sql
 
-from fhir_server.app import Core
+from fhir_server.app import Core, build_core
+from fhir_server.settings import Settings
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
+from fhir_server.workers.incoming import Incoming, Outcome
+from tests.conftest import NewDatabase, database_of
 from tests.support.nats import NatsServer, stored
 from tests.workers.test_incoming import registered
 
@@ -88,6 +98,100 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(
     assert patients(database_url, tenant) == once_each(3)
     whys = {message.data: (message.headers or {})["Failure"] for message in dead}
     assert whys == {b"{": "not JSON", refused: "refused with 422"}
+
+
+async def test_a_bug_is_counted_and_ends_with_the_dead_letters(
+    core: Core,
+    broker: Broker,
+    server: NatsServer,
+    database_url: str,
+    tenant: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A trigger stands for it: an exception that is no refusal."""
+    bad, *good = bodies(tenant, 3)
+    raises = """
+        CREATE FUNCTION bug() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF NEW.id = 'p000' THEN RAISE EXCEPTION 'hivpositive %', NEW.body; END IF; RETURN NEW;
+        END $$;
+        CREATE TRIGGER bug BEFORE INSERT ON patient FOR EACH ROW EXECUTE FUNCTION bug();
+    """
+    caplog.set_level(logging.DEBUG)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(raises)
+        async with consumer(core, broker).running(), asyncio.timeout(60):
+            await send(server, bad, *good)
+            while bad not in (dead := {m.data: m for m in await stored(server.url, DEAD)}):
+                await asyncio.sleep(0.02)
+        connection.execute("DROP TRIGGER bug ON patient; DROP FUNCTION bug()")
+    assert [id for id, _ in patients(database_url, tenant)] == ["p001", "p002"]
+    assert (dead[bad].headers or {})["Failure"] == "failed with RaiseException"
+    assert "hivpositive" not in caplog.text
+
+
+async def test_an_outage_of_the_database_counts_for_nothing(
+    settings_of_tests: Settings, broker: Broker, server: NatsServer, new_database: NewDatabase
+) -> None:
+    """Messages are held, not delivered again and again, and then have their effect."""
+    url, tenant = new_database(), f"t-{uuid4().hex[:12]}"
+    impatient = {"database_url": url, "pool_timeout": 0.1}
+    core = build_core(settings_of_tests.model_copy(update=impatient))
+    counted = Counted(core.interactions, core.mappings.consumed)
+    events, consumed = core.mappings.service.events, core.mappings.consumed
+    reader = Consumer(broker, counted, events, consumed, rest=0.01)
+    async with AsyncExitStack() as stack:
+        await core.store.sessions.open()
+        stack.push_async_callback(core.store.sessions.close)
+        await stack.enter_async_context(reader.running())
+        await stack.enter_async_context(asyncio.timeout(60))
+        await send(server, *bodies(tenant, 1))
+        await reached(url, tenant, 1)
+        before = await delivered(server)
+        with closed(url):
+            await send(server, *bodies(tenant, 12)[1:])
+            Counted.tries = 0
+            while Counted.tries <= 3:
+                await asyncio.sleep(0.02)
+        await reached(url, tenant, 12)
+        assert patients(url, tenant) == once_each(12)
+        assert await delivered(server) == before + 11
+
+
+class Counted(Incoming):
+    """Counts how often something was to be taken in."""
+
+    tries = 0
+
+    async def take(self, body: bytes) -> Outcome:
+        Counted.tries += 1
+        return await super().take(body)
+
+
+async def delivered(server: NatsServer) -> int:
+    """How many deliveries there were, repeated ones included."""
+    client = await nats.connect(server.url)
+    try:
+        jetstream = client.jetstream()
+        stream = await jetstream.find_stream_name_by_subject(PATIENTS)
+        (found,) = await jetstream.consumers_info(stream)
+        return found.delivered.consumer_seq if found.delivered else 0
+    finally:
+        await client.close()
+
+
+@contextmanager
+def closed(url: str) -> Iterator[None]:
+    """The database lets nobody in, and throws out whoever is."""
+    name = urlsplit(url).path.removeprefix("/")
+    with psycopg.connect(database_of(url, "postgres"), autocommit=True) as connection:
+        allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+        connection.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        out = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        connection.execute(out, [name])
+        try:
+            yield
+        finally:
+            connection.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 async def test_stopped_and_started_it_goes_on_where_it_was(

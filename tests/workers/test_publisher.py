@@ -395,8 +395,6 @@ async def test_published_events_go_after_a_time_and_others_stay(
     assert rows(database_url, tenant) == 5
     await sweep(core.store, [tenant], Keeping(timedelta(days=7)))
     assert rows(database_url, tenant) == left(database_url, tenant) == 1
-    await sweep(core.store, [tenant], Keeping(timedelta(days=7), published=False))
-    assert rows(database_url, tenant) == 0
 
 
 def rows(url: str, tenant: str) -> int:
