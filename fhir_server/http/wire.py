@@ -5,9 +5,10 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
-from asyncio import get_running_loop, timeout, timeout_at
+from asyncio import create_task, get_running_loop, timeout, timeout_at
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from fhir_server.problems import Problem, invalid
+
+log = logging.getLogger(__name__)
 
 MOST_PARAMETERS = 200
 # Seconds in which a body must have come: a client that trickles holds a request open.
@@ -35,15 +38,15 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An HTTP answer; header names in lower case. `updated` is when the resource in it changed, to
-    more than the second that a header tells. `stream` is a body of `length` bytes that is sent as
-    it comes, instead of `body`."""
+    more than the second that a header tells. `stream` is a body of `length` bytes (None where
+    nobody knows) that is sent as it comes, instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     updated: datetime | None = None
     stream: AsyncGenerator[bytes, None] | None = None
-    length: int = 0
+    length: int | None = 0
 
 
 @dataclass(slots=True)
@@ -182,13 +185,16 @@ def http_date(moment: datetime) -> str:
     return f"{day}, {utc.day:02} {month} {utc.year:04} {utc.time().isoformat('seconds')} GMT"
 
 
-async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> None:
-    """Sends the answer: in two messages, unless its body is a stream."""
+async def send_reply(
+    send: Send, reply: Reply, receive: Receive | None = None, *, with_body: bool = True
+) -> None:
+    """Sends the answer: in two messages, unless its body is a stream, which ends when `receive`
+    tells that the client has left."""
     headers: Iterable[tuple[bytes, bytes]] = (
         (name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()
     )
     size = len(reply.body) if reply.stream is None else reply.length
-    length = [(b"content-length", str(size).encode())]
+    length = [(b"content-length", str(size).encode())] if size is not None else []
     await send(
         {
             "type": "http.response.start",
@@ -198,9 +204,37 @@ async def send_reply(send: Send, reply: Reply, *, with_body: bool = True) -> Non
     )
     if reply.stream is not None:
         async with aclosing(reply.stream) as stream:
-            while with_body and (chunk := await anext(stream, b"")):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if with_body and not await _streamed(send, receive, stream):
+                # Without its end the server cuts the connection: a part must not pass for a whole.
+                return
     await send({"type": "http.response.body", "body": reply.body if with_body else b""})
+
+
+async def _streamed(
+    send: Send, receive: Receive | None, stream: AsyncGenerator[bytes, None]
+) -> bool:
+    """Whether all of it was sent: not where the client left, nor where there was no more to be
+    had."""
+    leaving = create_task(_left(receive)) if receive else None
+    try:
+        async for chunk in stream:
+            if leaving and leaving.done():
+                return False
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Exception:  # noqa: BLE001 - whatever it is, what was sent is not the whole
+        # Its message may quote patient data: the log gets the place only.
+        log.error("an answer broke off at %s", place())  # noqa: TRY400
+        return False
+    finally:
+        if leaving:
+            leaving.cancel()
+    return True
+
+
+async def _left(receive: Receive) -> None:
+    """Returns once the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def place() -> str:

@@ -55,16 +55,23 @@ class AnswerCompiler:
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def compile(
-        self, gives: Mapping[int, Mapping[str, Any]], *, listed: bool, faults: Faults
+        self,
+        gives: Mapping[int, Mapping[str, Any]],
+        *,
+        listed: bool,
+        paged: bool,
+        faults: Faults,
     ) -> Answered:
-        """The answer that `gives` declares; an unknown name is a fault."""
+        """The answer that `gives` declares; an unknown name is a fault. A list that is not `paged`
+        is given whole."""
         if len(gives) != 1:
             faults.add("a route gives one answer: { status: { names } }")
         status, shape = next(iter(gives.items()), (200, {}))
         below = faults.at(str(status))
         names = tuple(shape.get(ITEMS) or ()) if listed else tuple(shape)
-        if listed and set(shape) != {ITEMS, CURSOR}:
-            below.add(f"a list gives {{ {ITEMS}: [names], {CURSOR} }}")
+        if listed and set(shape) != ({ITEMS, CURSOR} if paged else {ITEMS}):
+            cursor = f", {CURSOR}" if paged else ""
+            below.add(f"a list gives {{ {ITEMS}: [names]{cursor} }}")
         asks: list[Derived] = []
         getters = tuple(
             (name, getter) for name in names if (getter := self._getter(name, asks, below))

@@ -18,11 +18,11 @@ from typing import Any
 import orjson
 
 from fhir_server.context import Context
-from fhir_server.interactions import Answer, Idempotency, Interactions, Resource, Result
+from fhir_server.interactions import Answer, Idempotency, Interactions, Page, Resource, Result
 from fhir_server.interactions.model import LIFETIME
 from fhir_server.mapping.answer import CURSOR, ITEMS
 from fhir_server.mapping.inputs import Inputs
-from fhir_server.mapping.query import Criteria
+from fhir_server.mapping.query import Criteria, Pairs, Query
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem, invalid, not_found
 
@@ -162,25 +162,40 @@ async def _operation(
 
 
 async def _search(interactions: Interactions, route: Route, call: Call, inputs: Inputs) -> Answer:
-    if route.query is None:
-        raise TypeError(f"{route.id} is no search")
-    params, cursor = route.query.params(call.asked, inputs)
+    params, cursor = query_of(route).params(call.asked, inputs)
     if route.requires:
         await addressed(interactions, route, call, inputs)
-    page = await interactions.search(
-        call.ctx,
-        route.resource,
-        [*params, *([("_cursor", cursor)] if cursor else ())],
-        derived=route.answered.asks,
-    )
-    rows = page.derived or [()] * len(page.matches)
-    read = route.answered.read
-    items = [
-        read(orjson.loads(stored.body), row, call.path)
-        for stored, row in zip(page.matches, rows, strict=True)
-    ]
+    page = await searched(interactions, route, call, params, cursor)
     more = {CURSOR: page.next} if page.next else {}
-    return Answer(route.answered.status, orjson.dumps({ITEMS: items, **more}))
+    found = {ITEMS: rows(route, call, page), **more}
+    return Answer(route.answered.status, orjson.dumps(found))
+
+
+def query_of(route: Route) -> Query:
+    """What the list may be asked."""
+    if route.query is None:
+        raise TypeError(f"{route.id} is no search")
+    return route.query
+
+
+async def searched(
+    interactions: Interactions, route: Route, call: Call, params: Pairs, cursor: str | None
+) -> Page:
+    """One page of a list: one statement."""
+    after = [("_cursor", cursor)] if cursor else []
+    return await interactions.search(
+        call.ctx, route.resource, [*params, *after], derived=route.answered.asks
+    )
+
+
+def rows(route: Route, call: Call, page: Page) -> list[dict[str, Any]]:
+    """What the route gives of each match."""
+    derived = page.derived or [()] * len(page.matches)
+    read = route.answered.read
+    return [
+        read(orjson.loads(stored.body), row, call.path)
+        for stored, row in zip(page.matches, derived, strict=True)
+    ]
 
 
 def given(

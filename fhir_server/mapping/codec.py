@@ -7,7 +7,8 @@ answers `MISSING` for what v1 has no word for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -96,8 +97,19 @@ def _date(value: Any) -> str:
     return text
 
 
+def _moment(value: Any) -> str:
+    text = _date(value)
+    return _instant(text) if "T" in text else text
+
+
 _STRING = {"type": "string", "minLength": 1}
 _INSTANT = Codec(_instant, _same, {"type": "string", "format": "date-time"})
+# What a search takes for a date: the whole of a day, month or year, or a moment.
+MOMENT: Final = Codec(
+    _moment,
+    _same,
+    {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]},
+)
 _TEXT = Codec(_text, _same, _STRING)
 PRIMITIVES: Mapping[str, Codec] = {
     **dict.fromkeys(
@@ -126,6 +138,17 @@ def coded(forward: Mapping[str, str], backward: Mapping[str, str]) -> Codec:
         return backward.get(raw, MISSING)
 
     return Codec(encode, decode, {"type": "string", "enum": list(forward)})
+
+
+def _decoded(raw: Any) -> Any:
+    try:
+        return b64decode(raw, validate=True).decode()
+    except (TypeError, ValueError):
+        return MISSING
+
+
+# A text that FHIR keeps as base64 of its UTF-8.
+BASE64: Final = Codec(lambda value: b64encode(_text(value).encode()).decode(), _decoded, _STRING)
 
 
 def identifier(prefix: str) -> Codec:
@@ -167,6 +190,22 @@ def reference(prefixes: Mapping[str, str]) -> Codec:
         return prefix + rest if prefix and is_id(rest) else MISSING
 
     return Codec(encode, decode, _id_schema(types))
+
+
+def whole_reference(types: Collection[str]) -> Codec:
+    """`Type/id` on both sides, of any of `types`."""
+
+    def decode(raw: Any) -> Any:
+        kind, _, id = raw.partition("/") if type(raw) is str else ("", "", "")
+        return raw if kind in types and is_id(id) else MISSING
+
+    def encode(value: Any) -> Any:
+        if decode(value) is MISSING:
+            raise Refused("must be a type and an id, such as Patient/0198")
+        return value
+
+    pattern = "^[A-Z][A-Za-z]+/[A-Za-z0-9\\-.]{1,64}$"
+    return Codec(encode, decode, {"type": "string", "pattern": pattern})
 
 
 def _id_schema(prefixes: Mapping[str, str] | list[str]) -> dict[str, Any]:

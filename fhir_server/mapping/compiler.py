@@ -37,6 +37,8 @@ from fhir_server.mapping.searches import SearchNames
 
 # Interactions with one resource, which the path or the file must name.
 ADDRESSED = ("read", "update", "patch")
+# How many rows an export fetches at once: few enough to hold, enough to make a search worth it.
+EXPORTED = PageDeclaration(limit=500, max=500)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -104,7 +106,10 @@ class RouteCompiler:
             query=self._query(line, query, faults),
             writes=tuple(self.writes(line, body, tuple(segments), faults)),
             answered=answers.compile(
-                line.gives, listed=line.interaction == "search", faults=faults.at("gives")
+                line.gives,
+                listed=line.interaction == "search",
+                paged=not line.exports,
+                faults=faults.at("gives"),
             ),
             requires=required.criteria(line.requires, faults.at("requires")),
             fields=self.fields,
@@ -196,7 +201,8 @@ class RouteCompiler:
         return Query(
             compiler.criteria(line.always, faults.at("always")),
             compiler.filters(line.filters, faults.at("filters")),
-            line.page or PageDeclaration(),
+            EXPORTED if line.exports else line.page or PageDeclaration(),
+            ("format",) if line.exports else ("cursor", "limit"),
         )
 
     def writes(
@@ -215,7 +221,7 @@ class RouteCompiler:
             writes.append(replacer(taken.field) if whole else taker(taken.field, default))
         for name, value in line.set.items():
             below = faults.at("set", name)
-            if str(value).startswith("$content.") and line.content is None:
+            if str(value).startswith("$content.") and not line.moves_bytes:
                 below.add(f"{value} is known to a route with `content` only")
             target = self._target(name, below)
             given = self._given(target, value, paths, tuple(body.taken), below)
@@ -270,7 +276,7 @@ class RouteCompiler:
 
     def _described(self, line: RouteDeclaration, faults: Faults) -> dict[str, Field]:
         """The fields that say what the bytes are."""
-        if line.content is None:
+        if not line.moves_bytes:
             return {}
         if self.declared.content is None:
             faults.add("the file does not say under `content` which fields describe the bytes")

@@ -54,7 +54,9 @@ def _checks(route: Route) -> Iterator[str]:
         yield f"  takes {name}: {taken if taken in WORDS else f'default {taken}'}"
     for name, value in line.set.items():
         yield f"  sets {name} = {value}"
-    if line.content:
+    if line.exports:
+        yield f"  exports every match as {', '.join(line.formats)}"
+    elif line.content:
         state = ", ".join(f"{name}={value}" for name, value in line.expects.items())
         yield f"  content: {line.content}, where {state}"
     for status in line.gives:

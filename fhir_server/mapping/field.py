@@ -17,6 +17,10 @@ from fhir_server.mapping.path import PathError, Step, parse_path
 from fhir_server.mapping.shapes import Shapes
 
 
+# The type that a reference to anything is to: https://hl7.org/fhir/R4/references.html
+ANY = "Resource"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A lens between a v1 value and a place in the resource.
@@ -130,14 +134,22 @@ class FieldCompiler:
             return codecs.coded(found.forward, found.backward)
         if line.prefix is not None:
             return codecs.identifier(line.prefix)
+        if line.encoding is not None:
+            if steps[-1].type != "base64Binary":
+                faults.at("encoding").add(f"'{line.path}' is a {steps[-1].type}")
+            return codecs.BASE64
         primitive = codecs.PRIMITIVES.get(steps[-1].type)
         if primitive is None:
             faults.at("path").add(f"'{line.path}' ends at a {steps[-1].type}, not at a value")
         return primitive
 
     def _reference(self, line: FieldDeclaration, faults: Faults) -> Codec | None:
-        prefixes = line.to if isinstance(line.to, dict) else {str(line.to): line.prefix or ""}
         known = self.shapes.structures
+        if line.to == ANY:
+            if line.prefix is not None:
+                faults.at("prefix").add(f"a reference to any {ANY} is a type and an id")
+            return codecs.whole_reference(frozenset(known))
+        prefixes = line.to if isinstance(line.to, dict) else {str(line.to): line.prefix or ""}
         for kind, prefix in prefixes.items():
             if kind not in known:
                 faults.at("to").unknown("type", kind, known)

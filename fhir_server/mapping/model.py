@@ -21,6 +21,8 @@ DEFAULT_LIMIT = "default"
 _RATE = re.compile(r"([1-9]\d{0,8})/(s|min|h)", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
+# What an export can be: v1's rows as a table or as lines of JSON, or the resources as they are.
+Format = Literal["csv", "ndjson", "fhir"]
 INTERACTIONS = ("create", "read", "search", "update", "patch", "operation")
 
 
@@ -31,14 +33,16 @@ class Declaration(BaseModel):
 class FieldDeclaration(Declaration):
     """One line of `fields`: a lens (`path`), an address (`to` alone) or a derived field.
 
-    `to` is the target type, or prefixes by type; `each` names the list whose entries this field
-    makes; `any` maps a value to the sub-search that must find something for it.
+    `to` is the target type, or prefixes by type; `Resource` is any type, and the v1 value the whole
+    reference. `each` names the list whose entries this field makes; `encoding` is how a text is
+    kept; `any` maps a value to the sub-search that must find something for it.
     """
 
     path: str | None = None
     prefix: str | None = None
     to: str | dict[str, str] | None = None
     codes: str | None = None
+    encoding: Literal["base64"] | None = None
     each: str | None = None
     list: bool = False
     key: str | None = None
@@ -69,11 +73,13 @@ class FieldDeclaration(Declaration):
 class FilterDeclaration(Declaration):
     """A query parameter: `search` criteria with `$value`, or criteria for each of its values.
 
-    `field` names the field whose values the parameter takes (default: the one of its own name).
+    `field` names the field whose values the parameter takes (default: the one of its own name);
+    `type: date` takes a day or a moment instead.
     """
 
     search: dict[str, str] | None = None
     field: str | None = None
+    type: Literal["date"] | None = None
     when: dict[str, dict[str, str]] | None = None
     default: str | None = None
 
@@ -88,6 +94,8 @@ class FilterDeclaration(Declaration):
     def _one_kind(self) -> FilterDeclaration:
         if (self.search is None) == (self.when is None):
             raise ValueError("give either `search` or `when`")
+        if self.type is not None and (self.field is not None or self.search is None):
+            raise ValueError("`type` belongs to `search`, and stands for a field")
         if self.default is not None and self.default not in (self.when or {}):
             raise ValueError("`default` must be one of the values of `when`")
         return self
@@ -110,7 +118,10 @@ class ContentDeclaration(Declaration):
 
 
 class RouteDeclaration(Declaration):
-    """One line of `routes`: its key is the method and the path."""
+    """One line of `routes`: its key is the method and the path.
+
+    `formats` are those an export can be had in; the first is what nobody asked for otherwise.
+    """
 
     id: str
     summary: str
@@ -128,7 +139,8 @@ class RouteDeclaration(Declaration):
     requires: dict[str, str] = {}
     of: str | None = None
     expects: dict[str, Any] = {}
-    content: Literal["upload", "append", "progress", "download"] | None = None
+    content: Literal["upload", "append", "progress", "download", "export"] | None = None
+    formats: tuple[Format, ...] = ()
     events: tuple[str, ...] = ()
     limit: str = DEFAULT_LIMIT
     roles: tuple[str, ...] = ()
@@ -136,6 +148,16 @@ class RouteDeclaration(Declaration):
     @property
     def interaction(self) -> str:
         return self.does.split()[0]
+
+    @property
+    def exports(self) -> bool:
+        """Whether the answer is every match, as a file."""
+        return self.content == "export"
+
+    @property
+    def moves_bytes(self) -> bool:
+        """Whether it takes or gives what the file store holds of a resource."""
+        return self.content is not None and not self.exports
 
     @property
     def operation(self) -> str:
@@ -154,10 +176,18 @@ class RouteDeclaration(Declaration):
     @model_validator(mode="after")
     def _bytes_belong_to_one(self) -> RouteDeclaration:
         writes = self.content in ("upload", "append")
-        if self.content and self.interaction != ("patch" if writes else "read"):
+        if self.moves_bytes and self.interaction != ("patch" if writes else "read"):
             raise ValueError("`content: upload` and `append` belong to a patch, others to a read")
-        if self.expects and self.content is None:
+        if self.expects and not self.moves_bytes:
             raise ValueError("`expects` belongs to `content`")
+        return self
+
+    @model_validator(mode="after")
+    def _an_export_is_a_whole_search(self) -> RouteDeclaration:
+        if self.exports != bool(self.formats):
+            raise ValueError("`content: export` and `formats` belong together")
+        if self.exports and (self.interaction != "search" or self.page):
+            raise ValueError("`content: export` belongs to a search, and has no `page`")
         return self
 
 

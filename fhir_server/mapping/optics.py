@@ -120,7 +120,7 @@ class _Entries:
 
     def fits(self, entry: Any) -> bool:
         match = self.step.match
-        return match is None or entry.get(match[0]) == match[1]
+        return match is None or match.fits(entry)
 
     def own(self, entry: Any) -> bool:
         return self.fits(entry) and self.inner.view(entry) is not MISSING
@@ -131,12 +131,12 @@ class _Entries:
     def new(self, value: Any) -> Any:
         """An entry of the value's own, with what the step's match demands."""
         match = self.step.match
-        return self.inner.merge(MISSING if match is None else {match[0]: match[1]}, value)
+        return self.inner.merge(MISSING if match is None else match.alone(), value)
 
     def without(self, entry: Any) -> list[Any]:
         """What is left of an entry when the value is gone."""
         left, match = self.inner.clear(entry), self.step.match
-        bare = left is MISSING or (match is not None and left == dict([match]))
+        bare = left is MISSING or (match is not None and left == match.alone())
         return [] if bare else [left]
 
     def read(self, node: Any) -> Iterator[Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server.definitions.loader import did_you_mean
-from fhir_server.mapping.codec import Refused
+from fhir_server.mapping.codec import MOMENT, Codec, Refused
 from fhir_server.mapping.faults import Faults
 from fhir_server.mapping.field import Field
 from fhir_server.mapping.inputs import Inputs, Supply, escaped, supply
@@ -15,6 +16,8 @@ from fhir_server.mapping.model import FilterDeclaration, PageDeclaration
 from fhir_server.mapping.searches import SearchNames
 from fhir_server.problems import invalid
 
+# How a value of an order is compared: https://hl7.org/fhir/R4/search.html#prefix
+COMPARED = re.compile(r"(?:eq|ne|gt|lt|ge|le|sa|eb|ap)(?=\$)")
 # Digits of a limit that are looked at; Python refuses to read very long numbers.
 LONGEST = 9
 
@@ -34,15 +37,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a list route may be asked, beside `cursor` and `limit`."""
+    """What a list route may be asked, beside its `controls`."""
 
     always: Criteria
     filters: Mapping[str, Filter]
     page: PageDeclaration
+    controls: Sequence[str] = ("cursor", "limit")
 
     def params(self, asked: Pairs, inputs: Inputs) -> tuple[Pairs, str | None]:
         """FHIR search parameters and the cursor; Problem 400 names what is wrong."""
-        given = _once(asked, [*self.filters, "cursor", "limit"])
+        given = _once(asked, [*self.filters, *self.controls])
         if given.get("cursor") == "":
             raise invalid("cursor is not one of this list", "cursor")
         found = [(name, value(inputs)) for name, value in self.always]
@@ -88,14 +92,17 @@ class QueryCompiler:
     def criteria(self, declared: Mapping[str, str], faults: Faults) -> Criteria:
         """Search criteria with words in them."""
         self.searches.check(self.resource, declared.items(), faults)
-        compiled = (
-            (name, supply(self._word(value), self.paths, (), faults.at(name)))
-            for name, value in declared.items()
-        )
+        compiled = ((n, self._asked(n, value, faults.at(n))) for n, value in declared.items())
         return tuple((name, value) for name, value in compiled if value)
 
-    def _word(self, value: str) -> str:
-        return self.profile if value == "$profile" and self.profile else value
+    def _asked(self, name: str, value: str, faults: Faults) -> Supply | None:
+        if value == "$profile" and self.profile:
+            value = self.profile
+        prefix = COMPARED.match(value)
+        if prefix is None or not self.searches.ordered(self.resource, name):
+            return supply(value, self.paths, (), faults)
+        word = supply(value[prefix.end() :], self.paths, (), faults)
+        return word and (lambda inputs: prefix[0] + str(word(inputs)))
 
     def filters(
         self, declared: Mapping[str, FilterDeclaration], faults: Faults
@@ -107,11 +114,13 @@ class QueryCompiler:
     def _filter(self, name: str, line: FilterDeclaration, faults: Faults) -> Filter | None:
         if line.when is not None:
             return self._choice(name, line.when, line.default, faults.at("when"))
-        field = self.fields.get(line.field or name)
-        if field is None or line.search is None:
+        values: Field | Codec | None = self.fields.get(line.field or name)
+        if line.type is not None:
+            values = MOMENT
+        if values is None or line.search is None:
             faults.unknown("field", line.field or name, self.fields)
             return None
-        return _by_value(name, field, self.criteria(line.search, faults.at("search")))
+        return _by_value(name, values, self.criteria(line.search, faults.at("search")))
 
     def _choice(
         self,
@@ -131,13 +140,13 @@ class QueryCompiler:
         return Filter(name, {"type": "string", "enum": list(cases)}, criteria, default)
 
 
-def _by_value(name: str, field: Field, asks: Criteria) -> Filter:
+def _by_value(name: str, values: Field | Codec, asks: Criteria) -> Filter:
     def criteria(value: str, inputs: Inputs) -> Pairs:
         try:
-            raw = field.encode(value)
+            raw = values.encode(value)
         except Refused as refused:
             raise invalid(f"{name} {refused}", name) from None
         asked = replace(inputs, value=escaped(raw))
         return [(code, ask(asked)) for code, ask in asks]
 
-    return Filter(name, field.schema, criteria, None)
+    return Filter(name, values.schema, criteria, None)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fhir_server.definitions.model import ServedType
 from fhir_server.mapping.faults import Faults
 
+# https://hl7.org/fhir/R4/search.html#prefix
+ORDERED = ("date", "number", "quantity")
 CONTROLS = ("_sort", "_count", "_total")
 
 
@@ -28,6 +30,12 @@ class SearchNames:
                     self._parameter(resource, key.removeprefix("-"), faults.at(name))
             elif name not in CONTROLS:
                 self._name(resource, name, faults.at(name))
+
+    def ordered(self, resource: str, code: str) -> bool:
+        """Whether values of the parameter can be compared, so that they take a prefix."""
+        served = self.types.get(resource)
+        found = served and served.search.get(code)
+        return bool(found) and found.type in ORDERED
 
     def _name(self, resource: str, name: str, faults: Faults) -> None:
         if name.startswith("_has:"):

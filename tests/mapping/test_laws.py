@@ -24,8 +24,11 @@ FACTS = load_facts()
 MAPPINGS = load_mappings(
     declared_root() / "mappings", load_definitions(declared_root(), FACTS), FACTS.structures
 )
+# These lie in one Reference with another field, which is one value; nothing ever writes them.
+READ_ONLY = ("clientId",)
 FILES = {
-    name: {n: f for n, f in file.fields.items() if f.steps} for name, file in MAPPINGS.files.items()
+    name: {n: f for n, f in file.fields.items() if f.steps and n not in READ_ONLY}
+    for name, file in MAPPINGS.files.items()
 }
 POINTERS = {"reference", "url"}
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -39,6 +42,8 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
     """The v1 values that a field's own JSON Schema describes."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
+    if schema.get("pattern", "").startswith("^[A-Z]"):
+        return st.builds("/".join, st.tuples(st.sampled_from(["Patient", "Encounter"]), IDS))
     if "pattern" in schema:
         prefixes = schema["pattern"].partition(")")[0].removeprefix("^(").split("|")
         return st.builds(str.__add__, st.sampled_from(prefixes), IDS)

@@ -84,10 +84,14 @@ class Contents:
         """Begun, so that what is lost is told before the answer is."""
         stream = self.files.read(call.ctx.tenant, described.file or "", span.start, span.stop)
         try:
-            first = await anext(stream, b"")
+            return await begun(stream)
         except LostFileError:
             raise not_found("the content") from None
-        return _after(first, stream)
+
+
+async def begun(stream: Chunks) -> AsyncGenerator[bytes, None]:
+    """The same stream, whose first piece is there: what speaks against it is raised now."""
+    return _after(await anext(stream, b""), stream)
 
 
 async def _after(first: bytes, rest: Chunks) -> AsyncGenerator[bytes, None]:

@@ -18,6 +18,7 @@ from fhir_server.http.licences import Licences
 from fhir_server.http.limits import Limits
 from fhir_server.http.v1.content import Contents
 from fhir_server.http.v1.errors import CONTENT, refused
+from fhir_server.http.v1.export import exported
 from fhir_server.http.v1.languages import Languages
 from fhir_server.http.v1.legacy import Succession
 from fhir_server.http.v1.request import read_call
@@ -62,7 +63,7 @@ class Endpoint:
         if self._old is not None:
             headers = {**reply.headers, **self._old(scope["path"])}
             reply = replace(reply, headers=headers)
-        await send_reply(send, reply, with_body=scope["method"] != "HEAD")
+        await send_reply(send, reply, receive, with_body=scope["method"] != "HEAD")
 
     async def _reply(self, request: Request) -> Reply:
         route = self._methods.get(request.method)
@@ -96,6 +97,8 @@ class Endpoint:
     async def _performed(self, request: Request, route: Route, ctx: Context) -> Reply:
         call = await read_call(request, route, ctx)
         service = self._service
+        if route.declared.exports:
+            return await exported(request, service.interactions, route, call)
         if route.declared.content is not None:
             return await service.contents.reply(request, route, call)
         answer = await perform(service.interactions, route, call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fhir_server.http.v1.export import TYPES
 from fhir_server.http.v1.request import DIGEST, KEY, MUTATION, OFFSET
 from fhir_server.mapping.body import OPTIONAL, REQUIRED
 from fhir_server.mapping.calls import TAGGED
@@ -42,6 +43,7 @@ BYTES: Mapping[str, Mapping[int, str]] = {
         416: "VALIDATION_ERROR: the content has no such range",
     },
 }
+FILE = {"schema": {"type": "string"}}
 BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -115,6 +117,11 @@ def _query(route: Route) -> Iterator[dict[str, Any]]:
     for name, one in route.query.filters.items():
         default = {} if one.default is None else {"default": one.default}
         yield {"name": name, "in": "query", "schema": {**one.schema, **default}}
+    if route.declared.exports:
+        formats = list(route.declared.formats)
+        schema = {"type": "string", "enum": formats, "default": formats[0]}
+        yield {"name": "format", "in": "query", "schema": schema}
+        return
     page = route.query.page
     limit = {"type": "integer", "minimum": 1, "maximum": page.max, "default": page.limit}
     yield {"name": "limit", "in": "query", "schema": limit}
@@ -178,6 +185,9 @@ def _responses(route: Route) -> dict[str, Any]:
         whole = {"description": route.declared.summary, "content": BINARY}
         part = {"description": "The range that was asked for", "content": BINARY}
         return {"200": whole, "206": part, **bad}
+    if route.declared.exports:
+        files = {TYPES[one].partition(";")[0]: FILE for one in route.declared.formats}
+        good = {"description": "Every match, as a file", "content": files}
     return {str(answered.status): good, **bad}
 
 
