@@ -345,7 +345,7 @@ class Interactions:
         """A page of matches and what it includes; `reach` limits every type it touches;
         `compartment` (`Patient/x`) is where the matches must lie."""
         return await self.audit.of(
-            Asked(ctx, "search-type", type, params=params),
+            Asked(ctx, "search-type", type, params=params, owner=compartment or ""),
             lambda: self.searcher.search(
                 ctx,
                 type,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 from fhir_server.context import Context
 from fhir_server.interactions.audit.event import Events
 from fhir_server.interactions.audit.query import Queries
-from fhir_server.interactions.audit.record import NOTHING, Given, Record
+from fhir_server.interactions.audit.record import NOTHING, Given, Record, named
 from fhir_server.interactions.audit.trail import Pace, Mode, Trail
 from fhir_server.problems import Problem
 
@@ -33,13 +33,14 @@ _BUG: Final = Problem(500, "exception", "an unexpected error")
 
 class Asked(NamedTuple):
     """An interaction that somebody asks for; `id` is empty where it is about none, `params` are
-    those of a search."""
+    those of a search, in the compartment of `owner` (`Patient/x`) where there is one."""
 
     ctx: Context
     interaction: str
     type: str = ""
     id: str = ""
     params: Sequence[tuple[str, str]] | None = None
+    owner: str = ""
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Audit:
             raise
         what = given(found)
         if what is not None:
-            record = Record(asked.ctx, asked.interaction, what, self._query(asked))
+            record = self._record(asked, asked.interaction, what)
             await self.add(asked.ctx, [record], sure=changes and self.sure)
         return found
 
@@ -104,7 +105,7 @@ class Audit:
         data = (reference,) if reference else ()
         what = Given(data, data if asked.type == "Patient" else ()) if data else NOTHING
         issue = problem.issues[0].code
-        return Record(asked.ctx, code, what, self._query(asked), problem.status, issue)
+        return self._record(asked, code, what)._replace(status=problem.status, code=issue)
 
     async def add(self, ctx: Context, records: Sequence[Record], *, sure: bool = False) -> None:
         """Takes finished records of one request."""
@@ -115,7 +116,10 @@ class Audit:
         else:
             await self.trail.add(records, sure=sure)
 
-    def _query(self, asked: Asked) -> str:
+    def _record(self, asked: Asked, interaction: str, given: Given) -> Record:
         if asked.params is None:
-            return ""
-        return self.queries.of(asked.type, asked.params)
+            return Record(asked.ctx, interaction, given)
+        path = f"{asked.owner}/{asked.type}" if asked.owner else asked.type
+        found = dict.fromkeys([*given.patients, *named(asked.params, asked.owner)])
+        query = self.queries.of(path, asked.params)
+        return Record(asked.ctx, interaction, Given(given.data, tuple(found)), query)

@@ -73,7 +73,8 @@ class Events:
             f"{agent},{OBSERVER}{_entities(record)}}}"
         )
         references = [*given.patients, *(data.partition("/_history")[0] for data in given.data)]
-        keys, sorts = self._columns.of(ctx.tenant, id, (kind, agent), references)
+        request = origin.request if origin else None
+        keys, sorts = self._columns.of(ctx.tenant, id, (kind, agent), references, request)
         return Entry(id, at, body, keys, sorts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from fhir_server.context import Context
@@ -15,6 +15,8 @@ from fhir_server.store.stored import Stored
 # Stored JSON has no blanks between its parts, and a quote inside a text is escaped: this is a
 # Reference's own member, whatever texts say.
 _PATIENT: Final = re.compile(rb'"reference":"(Patient/[A-Za-z0-9\-.]{1,64})')
+_WHOLE: Final = re.compile(r"Patient/[A-Za-z0-9\-.]{1,64}")
+PATIENT: Final = "patient"
 Names = tuple[str, ...]
 
 
@@ -51,6 +53,16 @@ def patients(found: Iterable[Stored]) -> Names:
         for name in _PATIENT.findall(stored.body):
             names[name] = None
     return tuple(dict.fromkeys([*own, *(name.decode() for name in names)]))
+
+
+def named(params: Iterable[tuple[str, str]], owner: str = "") -> Iterator[str]:
+    """The patients whom a search is about, whether or not it finds anything."""
+    for name, value in [*params, (PATIENT, owner)]:
+        if "Patient/" in value or name == PATIENT:
+            for part in value.split(","):
+                whom = part if "/" in part else f"Patient/{part}"
+                if _WHOLE.fullmatch(whom):
+                    yield whom
 
 
 def of_one(stored: Stored) -> Given:

@@ -8,7 +8,7 @@ anew. A test holds the whole against what the Indexer makes of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,7 +16,15 @@ import orjson
 
 from fhir_server.store.index import Indexer
 from fhir_server.store.index_row import SortValue
-from fhir_server.store.keys import absent, digest, present, reference_key, value_key
+from fhir_server.store.keys import (
+    absent,
+    digest,
+    name_identifier,
+    present,
+    reference_key,
+    value_key,
+)
+from fhir_server.store.values.tokens import any_system, with_system
 
 TYPE: Final = "AuditEvent"
 ENTITY, PATIENT, DATE = "entity", "patient", "date"
@@ -39,10 +47,15 @@ class Columns:
         self._common = lru_cache(maxsize=1_024)(_common)
 
     def of(
-        self, tenant: str, id: str, parts: Iterable[str], references: Sequence[str]
+        self,
+        tenant: str,
+        id: str,
+        parts: Iterable[str],
+        references: Sequence[str],
+        request: str | None = None,
     ) -> tuple[str, str]:
         """The keys as an array's text and the sort values as JSON; `references` are those of the
-        entities, each as `Type/id`."""
+        entities, each as `Type/id`; `request` is the identifier of another one."""
         keys = [digest("resource", tenant, f"{TYPE}/{id}")]
         sorts: dict[str, SortValue] = {}
         people: list[str] = []
@@ -58,6 +71,9 @@ class Columns:
             keys.append(common.entity)
             keys += [reference_key(tenant, ENTITY, one) for one in references]
             _sort(sorts, ENTITY, references)
+        if request:
+            keys += _request_keys(tenant, request)
+            keys.append(common.entity)
         patients = [one for one in references if one.startswith("Patient/")]
         if patients:
             keys.append(common.patient)
@@ -83,6 +99,13 @@ class _Common(NamedTuple):
 def _common(tenant: str) -> _Common:
     """The keys that tell that a parameter has any value."""
     return _Common(*(value_key(tenant, present(code), "") for code in (DATE, ENTITY, PATIENT)))
+
+
+def _request_keys(tenant: str, request: str) -> Iterator[int]:
+    """What is asked for with `entity:identifier`; not remembered, since none comes twice."""
+    for name in (name_identifier(ENTITY), name_identifier(ENTITY, "")):
+        for form in (any_system(request), with_system("", request)):
+            yield digest("value", tenant, name, form)
 
 
 def _sort(sorts: dict[str, SortValue], code: str, found: Sequence[str]) -> None:
