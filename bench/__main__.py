@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.audit import audit, show_audit
 from bench.growth import growth, show_growth
 from bench.imports import imports, show_imports
 from bench.marking import marking, show_marking
@@ -28,7 +29,7 @@ from fhir_server.database import connected
 from fhir_server.settings import Settings
 
 USUAL = 200_000
-PARTS = ("only", "marking", "imports", "growth", "ratios")
+PARTS = ("only", "audit", "marking", "imports", "growth", "ratios")
 
 
 def main() -> None:
@@ -39,9 +40,11 @@ def main() -> None:
     with connected(Settings(data_dir=DATA)) as settings, tempfile.TemporaryDirectory() as folder:
         filled = partial(prepare, settings, asked, Path(folder))
         parts = [part for part in PARTS if getattr(given, part)] or list(PARTS)
-        usual = filled(given.size or USUAL) if {"only", "marking", "imports"} & {*parts} else None
+        usual = filled(given.size or USUAL) if {"only", "audit", "marking", "imports"} & {*parts} else None
         if usual and "only" in parts:
             compare(usual, given.only)
+        if usual and "audit" in parts:
+            _told("audit", audit(usual), show_audit)
         if usual and "marking" in parts:
             _told("marking", marking(usual), show_marking)
         if usual and "imports" in parts:
@@ -92,6 +95,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="use the last run's database again")
     parser.add_argument("--growth", action="store_true", help="1,000 to 1,000,000, a long thread")
     parser.add_argument("--marking", action="store_true", help="one and many messages as read")
+    parser.add_argument("--audit", action="store_true", help="with the audit trail and without")
     parser.add_argument("--imports", action="store_true", help="transactions of 100, and COPY")
     parser.add_argument("--ratios", action="store_true", help="includes and _has, at 1,000,000")
     return parser.parse_args()

@@ -71,12 +71,16 @@ def prepare(
 @contextmanager
 def served(bench: Bench) -> Iterator[Server]:
     """The server itself, as `fhir-server serve` runs it."""
-    env = {
+    with running(["fhir_server", "serve"], environment(bench)) as server:
+        yield server
+
+
+def environment(bench: Bench) -> dict[str, str]:
+    """Its settings."""
+    return {
         "FHIR_SERVER_DATABASE_URL": bench.settings.database_url or "",
         "FHIR_SERVER_DATA_DIR": str(bench.settings.data_dir),
         "FHIR_SERVER_PORT": "0",
         # Counted, never reached.
         "FHIR_SERVER_RATE_LIMIT_SCALE": "1e6",
     }
-    with running(["fhir_server", "serve"], env) as server:
-        yield server

@@ -26,6 +26,7 @@ from fhir_server.http.openapi import openapi_route
 from fhir_server.http.server import Application, build_http
 from fhir_server.http.v1 import Contents, v1_faces
 from fhir_server.interactions import Interactions
+from fhir_server.interactions.audit import Audit, Events, Pace, Queries, Trail
 from fhir_server.interactions.conditional import Conditions
 from fhir_server.interactions.drafting import Drafting
 from fhir_server.interactions.everything import Gatherer
@@ -145,6 +146,9 @@ def _interactions(
         base,
     )
     reader = Reader(store.sessions, store.access, store.history)
+    trail = Trail(
+        store.sessions, store.chain, Events(store.audit_columns), Pace(settings.audit)
+    )
     writes = Writes(pipeline, reader, Conditions(store.planner, store.access))
     return Interactions(
         pipeline,
@@ -156,6 +160,7 @@ def _interactions(
         Historian(store.sessions, store.timeline),
         Transactions(writes),
         Gatherer(store.sessions, reader, store.compartment),
+        Audit(trail, Queries(declared.definitions.types)),
     )
 
 
@@ -207,6 +212,7 @@ def create_app(settings: Settings) -> Application:
         await core.store.sessions.open()
         keeping = Keeping(timedelta(days=settings.events_kept))
         async with (
+            core.interactions.audit.trail.running(),
             sweeping(core.store, keeping),
             attachments.running(),
             core.store.doorbell.ringing(),

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "check", check, "report every error in the declared folders")
     _token_options(_add(commands, "token", token, "make a token with the local development key"))
     _event_commands(commands.add_parser("events", help="what happened"))
+    _audit_commands(commands.add_parser("audit", help="who did what"))
     return root
 
 
@@ -95,6 +96,14 @@ def _event_commands(events: argparse.ArgumentParser) -> None:
     added = _add(commands, "replay", replay, "publish dead letters again")
     added.add_argument("--tenant", required=True)
     added.add_argument("--id", help="one event; without it, all of the tenant's")
+
+
+def _audit_commands(audit: argparse.ArgumentParser) -> None:
+    commands = audit.add_subparsers(metavar="COMMAND", required=True)
+    words = "check that no AuditEvent was changed, removed or slipped in; exit code 1 where one was"
+    added = _add(commands, "verify", verify, words)
+    added.add_argument("--tenant", help="one tenant; without it, all")
+    added.add_argument("--head", help="a head that was printed before: the end must not be older")
 
 
 def serve(settings: Settings, asked: argparse.Namespace) -> None:
@@ -227,6 +236,16 @@ def replay(settings: Settings, asked: argparse.Namespace) -> None:
     with connected(settings) as ready:
         number = asyncio.run(replay(ready, asked.tenant, asked.id))
         print(f"{number} events wait to be published again.")
+
+
+def verify(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.auditing import verify
+    from fhir_server.database import connected
+
+    with connected(settings) as ready:
+        asyncio.run(verify(ready, asked.tenant, asked.head))
 
 
 def _failed(words: str) -> int:

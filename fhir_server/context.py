@@ -12,6 +12,16 @@ from typing import Literal
 Face = Literal["fhir", "v1", "job"]
 
 
+@dataclass(slots=True)
+class Origin:
+    """Where a request came from: the client's `address` and its own name for the request
+    (X-Request-Id). `told` counts what the audit trail recorded of it."""
+
+    address: str | None = None
+    request: str | None = None
+    told: int = 0
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -22,7 +32,8 @@ class Context:
 
     `tenant` comes from the token's `tid` only; `user` is the caller as a FHIR reference
     (`Practitioner/amina`, `Patient/zahra`) or None for a pure system client; `patient` the
-    patient in context (`Patient/zahra`); `roles`, `scopes`, `modules` as the token says.
+    patient in context (`Patient/zahra`); `roles`, `scopes`, `modules` as the token says; `origin` is None
+    where nobody's request is behind it.
     """
 
     tenant: str
@@ -34,6 +45,7 @@ class Context:
     modules: frozenset[str] = frozenset()
     face: Face = "fhir"
     now: datetime = field(default_factory=_now)
+    origin: Origin | None = field(default=None, compare=False)
 
     @property
     def is_system(self) -> bool:

@@ -20,6 +20,7 @@ from fhir_server.files.kinds import KINDS
 from fhir_server.http.auth.settings import AuthSettings, Environment
 from fhir_server.http.connection import ConnectionSettings
 from fhir_server.http.cors import read_origins
+from fhir_server.interactions.audit.trail import Mode
 from fhir_server.outbound import OutboundSettings
 
 CURSOR_KEY_BYTES = 32
@@ -147,6 +148,12 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
     )
     events_kept: float = Field(
         default=7.0, gt=0, le=3650, description="Days for which published events stay in the outbox"
+    )
+
+    audit: Mode = Field(
+        default="batched",
+        description="`batched` writes the audit trail of reads shortly after they are answered, and"
+        " that of changes before; `strict` answers nothing before its record is committed",
     )
 
     @model_validator(mode="after")

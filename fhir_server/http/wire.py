@@ -6,6 +6,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from asyncio import create_task, get_running_loop, timeout, timeout_at
@@ -17,6 +18,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
+from fhir_server.context import Origin
 from fhir_server.problems import Problem, invalid
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ LONGEST_LENGTH = 18
 PLAIN_CODINGS = frozenset({"", "identity"})
 # These have no body, so no length of one either (RFC 9110, 8.6).
 WITHOUT_BODY = frozenset({204, 304})
+# A client's own name for its request; any other is not kept.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:~+=/-]{1,128}", re.ASCII)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -91,6 +95,14 @@ class Request:
         """`http://host:port` as the client addressed it."""
         host = self.header("host") or "localhost"
         return f"{self.scope['scheme']}://{host}"
+
+    def asked_from(self) -> Origin:
+        """Where it comes from, as the audit trail tells it."""
+        client = self.scope.get("client")
+        named = self.header("x-request-id")
+        if named is not None and not _REQUEST_ID.fullmatch(named):
+            named = None
+        return Origin(client[0] if client else None, named)
 
     async def body(self) -> bytes:
         """The whole body; 413 where it is over the limit, 408 where it does not come, 415 where it

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from fhir_server.context import Context
+from fhir_server.interactions.audit import Asked, Audit
+from fhir_server.interactions.audit.record import (
+    NOTHING,
+    Given,
+    Record,
+    of_everything,
+    of_one,
+    of_page,
+    of_result,
+    patients,
+)
 from fhir_server.interactions.everything import Gatherer
 from fhir_server.interactions.history import Historian, TimelinePage
 from fhir_server.interactions.intents import Condition, Intent, Intents
@@ -28,6 +39,7 @@ from fhir_server.interactions.model import (
 )
 from fhir_server.interactions.operation import Invoke
 from fhir_server.interactions.pipeline import Pipeline
+from fhir_server.interactions.plan import Plan
 from fhir_server.interactions.read import HistoryPage, Reader
 from fhir_server.interactions.search import Searcher
 from fhir_server.interactions.transaction import Entry, Transactions
@@ -46,6 +58,7 @@ from fhir_server.store.stored import Stored
 __all__ = [
     "Answer",
     "Around",
+    "Asked",
     "Condition",
     "Derived",
     "Draft",
@@ -92,12 +105,18 @@ class Interactions:
     historian: Historian
     transactions: Transactions
     gatherer: Gatherer
+    audit: Audit
 
     async def write(
         self, ctx: Context, intent: Intent, *, idempotency: Idempotency | None = None
     ) -> Result:
         """What one of `intents` wants."""
-        return await self.writes.write(ctx, intent, idempotency)
+        return await self.audit.of(
+            _asked(ctx, intent),
+            lambda: self.writes.write(ctx, intent, idempotency),
+            of_result,
+            changes=True,
+        )
 
     async def transaction(
         self,
@@ -107,15 +126,30 @@ class Interactions:
         then: Callable[[Interactions], Awaitable[T]],
     ) -> tuple[list[Result], T]:
         """All entries or none, and what `then` reads of them before the commit."""
-        return await self.transactions.run(
-            ctx, entries, reach, lambda sessions: then(self._on(sessions))
-        )
+        if self.audit.trail.full:
+            await self.audit.trail.room()
+        held = self.audit.holding()
+        try:
+            results, read = await self.transactions.run(
+                ctx, entries, reach, lambda sessions: then(self._on(sessions, held.anew()))
+            )
+        except Exception as error:
+            refusals = [self.audit.refusal(_asked(ctx, e.intent), error) for e in entries]
+            await self.audit.add(ctx, refusals)
+            raise
+        records = [
+            Record(ctx, _METHODS[entry.intent.method], of_result(result))
+            for entry, result in zip(entries, results, strict=True)
+        ]
+        await self.audit.add(ctx, records + held.records(), sure=True)
+        return results, read
 
-    def _on(self, sessions: Sessions) -> Interactions:
+    def _on(self, sessions: Sessions, audit: Audit) -> Interactions:
         """The same, reading by those sessions."""
         reader = replace(self.reader, sessions=sessions)
         return replace(
             self,
+            audit=audit,
             reader=reader,
             searcher=replace(self.searcher, sessions=sessions),
             historian=replace(self.historian, sessions=sessions),
@@ -133,17 +167,25 @@ class Interactions:
     ) -> Result:
         """A new resource under a new id."""
         intent = self.intents.create(type, resource, criteria=criteria)
-        return await self.writes.write(ctx, intent, idempotency)
+        return await self.write(ctx, intent, idempotency=idempotency)
 
     async def read(self, ctx: Context, type: str, id: str, *, criteria: Criteria = ()) -> Stored:
         """The current version; 404, 403 or 410 otherwise."""
-        return await self.reader.read(ctx, type, id, criteria)
+        return await self.audit.of(
+            Asked(ctx, "read", type, id),
+            lambda: self.reader.read(ctx, type, id, criteria),
+            of_one,
+        )
 
     async def vread(
         self, ctx: Context, type: str, id: str, version: int, *, criteria: Criteria = ()
     ) -> Stored:
         """One version."""
-        return await self.reader.vread(ctx, type, id, version, criteria)
+        return await self.audit.of(
+            Asked(ctx, "vread", type, id),
+            lambda: self.reader.vread(ctx, type, id, version, criteria),
+            of_one,
+        )
 
     async def history(
         self,
@@ -157,8 +199,12 @@ class Interactions:
         criteria: Criteria = (),
     ) -> HistoryPage:
         """Versions, newest first."""
-        return await self.reader.versions(
-            ctx, type, id, place=place, limit=limit, span=span, criteria=criteria
+        return await self.audit.of(
+            Asked(ctx, "history-instance", type, id),
+            lambda: self.reader.versions(
+                ctx, type, id, place=place, limit=limit, span=span, criteria=criteria
+            ),
+            lambda page: Given((f"{type}/{id}",), patients(page.versions)),
         )
 
     async def timeline(
@@ -172,8 +218,13 @@ class Interactions:
         cursor: str = "",
     ) -> TimelinePage:
         """Versions of all resources of `types`, newest first, as far as `reach` allows."""
-        return await self.historian.versions(
-            ctx, types, span=span, reach=reach, limit=limit, cursor=cursor
+        kind, about = ("history-type", types[0]) if len(types) == 1 else ("history-system", "")
+        return await self.audit.of(
+            Asked(ctx, kind, about),
+            lambda: self.historian.versions(
+                ctx, types, span=span, reach=reach, limit=limit, cursor=cursor
+            ),
+            lambda page: Given((), patients(page.versions)),
         )
 
     async def everything(
@@ -187,8 +238,13 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Everything:
         """A page of a compartment and of what its records refer to, as far as `reach` allows."""
-        return await self.gatherer.everything(
-            ctx, wanted, reach=reach, limit=limit, cursor=cursor, criteria=criteria
+        type, _, id = wanted.owner.partition("/")
+        return await self.audit.of(
+            Asked(ctx, "operation", type, id),
+            lambda: self.gatherer.everything(
+                ctx, wanted, reach=reach, limit=limit, cursor=cursor, criteria=criteria
+            ),
+            lambda page: of_everything(wanted.owner, page),
         )
 
     async def update(
@@ -206,7 +262,7 @@ class Interactions:
         intent = self.intents.update(
             ctx, Ref(type, id), resource, if_match=if_match, criteria=criteria
         )
-        return await self.writes.write(ctx, intent, idempotency)
+        return await self.write(ctx, intent, idempotency=idempotency)
 
     async def patch(
         self,
@@ -223,7 +279,7 @@ class Interactions:
         intent = self.intents.patch(
             ctx, Ref(type, id), None, lambda _: change, if_match=if_match, criteria=criteria
         )
-        return await self.writes.write(ctx, intent, idempotency)
+        return await self.write(ctx, intent, idempotency=idempotency)
 
     async def replace(
         self,
@@ -249,7 +305,17 @@ class Interactions:
             ours=new,
             method="PUT",
         )
-        return await self.pipeline.write(ctx, plan, idempotency, criteria)
+        return await self._planned(Asked(ctx, "update", type, id), plan, idempotency, criteria)
+
+    async def _planned(
+        self, asked: Asked, plan: Plan, idempotency: Idempotency | None, criteria: Criteria
+    ) -> Result:
+        return await self.audit.of(
+            asked,
+            lambda: self.pipeline.write(asked.ctx, plan, idempotency, criteria),
+            of_result,
+            changes=True,
+        )
 
     async def delete(
         self,
@@ -262,7 +328,7 @@ class Interactions:
     ) -> Result:
         """Deletes it; again is no error."""
         intent = self.intents.delete(Ref(type, id), if_match=if_match, criteria=criteria)
-        return await self.writes.write(ctx, intent)
+        return await self.write(ctx, intent)
 
     async def search(
         self,
@@ -278,15 +344,20 @@ class Interactions:
     ) -> Page:
         """A page of matches and what it includes; `reach` limits every type it touches;
         `compartment` (`Patient/x`) is where the matches must lie."""
-        return await self.searcher.search(
-            ctx,
-            type,
-            params,
-            handling=handling,
-            derived=derived,
-            required=required,
-            reach=reach,
-            compartment=compartment,
+        return await self.audit.of(
+            Asked(ctx, "search-type", type, params=params, owner=compartment or ""),
+            lambda: self.searcher.search(
+                ctx,
+                type,
+                params,
+                handling=handling,
+                derived=derived,
+                required=required,
+                reach=reach,
+                compartment=compartment,
+            ),
+            # A worker looks whether there is something to do: nothing found is nothing seen.
+            lambda page: of_page(page) if page.matches or ctx.face != "job" else None,
         )
 
     async def search_across(
@@ -299,7 +370,13 @@ class Interactions:
         reach: Reach,
     ) -> Page:
         """A page of matches of several types, in one order."""
-        return await self.searcher.search_across(ctx, types, params, handling=handling, reach=reach)
+        return await self.audit.of(
+            Asked(ctx, "search-system", params=params),
+            lambda: self.searcher.search_across(
+                ctx, types, params, handling=handling, reach=reach
+            ),
+            of_page,
+        )
 
     def check(self, resource: Resource) -> None:
         """Refuses with 422 what R4 does not allow; nothing is stored."""
@@ -317,7 +394,11 @@ class Interactions:
         """$validate: an OperationOutcome; nothing is stored. `ruled` where the rules may be asked
         too, which tell of other resources what creating this one would."""
         ruled = ruled and self.pipeline.access.may_write(ctx, type)
-        return await self.checker.outcome(ctx, type, resource, profile, ruled=ruled)
+        return await self.audit.of(
+            Asked(ctx, "operation", type),
+            lambda: self.checker.outcome(ctx, type, resource, profile, ruled=ruled),
+            lambda _: NOTHING,
+        )
 
     async def operation(
         self,
@@ -334,4 +415,13 @@ class Interactions:
         operation = self.pipeline.drafting.registry.operation(type, name)
         self.pipeline.drafting.check(parameters)
         plan = Invoke(ctx, operation, id, self.pipeline.own(parameters))
-        return await self.pipeline.write(ctx, plan, idempotency, criteria)
+        return await self._planned(Asked(ctx, "operation", type, id), plan, idempotency, criteria)
+
+
+_METHODS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def _asked(ctx: Context, intent: Intent) -> Asked:
+    """A new resource has no address yet, nor has one that a search is to find."""
+    known = intent.condition is None and intent.method != "POST"
+    return Asked(ctx, _METHODS[intent.method], intent.ref.type, intent.ref.id if known else "")

@@ -31,7 +31,8 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a write led to. `replay` is set when an earlier answer stands for it instead;
-    `deleted` counts what a conditional delete took, `more` says that it left matches behind."""
+    `deleted` counts what a conditional delete took, `more` says that it left matches behind.
+    `touched` are the versions written; one that deletes has the body of what it deleted."""
 
     stored: Stored | None = None
     resource: Resource | None = None
@@ -40,6 +41,7 @@ class Result:
     replay: Answer | None = None
     deleted: int = 0
     more: bool = False
+    touched: Sequence[Stored] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from fhir_server.interactions.versions import (
     kept_answer,
     outbox_event,
     replayed,
+    touching,
     with_stored,
 )
 from fhir_server.problems import Problem, conflict, forbidden
@@ -201,7 +202,10 @@ class Pipeline:
         await self._within(session, ctx, decided, "create")
         bases = await self._bases(session, decided, locking)
         changes, results = await self._written(ctx, decided, bases)
-        changes += [change(ctx, self.indexer, draft, 0) for draft in caused]
+        further = [change(ctx, self.indexer, draft, 0) for draft in caused]
+        if further:
+            changes += further
+            results[0] = touching(results[0], caused, further)
         await self.committer.commit(
             session,
             ctx,
@@ -242,7 +246,7 @@ class Pipeline:
         async for _, drafts, result in in_turns(decided):
             changes = [change(ctx, self.indexer, d, bases[d.type, d.id]) for d in drafts]
             written += changes
-            results.append(with_stored(result, drafts, changes))
+            results.append(touching(with_stored(result, drafts, changes), drafts, changes))
         return written, results
 
     def _decided(self, step: Step, snapshot: Mapping[Ref, Seen]) -> Decided:

@@ -58,6 +58,20 @@ def with_stored(result: Result, drafts: Sequence[Draft], changes: Sequence[Chang
     )
 
 
+def touching(result: Result, drafts: Sequence[Draft], changes: Sequence[Change]) -> Result:
+    """The result with the versions that came about, for those who keep the audit trail."""
+    if not changes:
+        return result
+    touched = [_touched(*both) for both in zip(drafts, changes, strict=True)]
+    return replace(result, touched=[*result.touched, *touched])
+
+
+def _touched(draft: Draft, change: Change) -> Stored:
+    if change.kind == "delete" and draft.base is not None:
+        return change.stored._replace(body=draft.base.stored.body)
+    return change.stored
+
+
 def guards(reads: Mapping[Ref, Read], snapshot: Snapshot, changes: Sequence[Change]) -> list[Guard]:
     """Of what is read and not changed itself."""
     guarded = [ref for ref, read in reads.items() if read.guard and ref in snapshot]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fhir_server.definitions.model import Definitions
 from fhir_server.store.access import Access
+from fhir_server.store.audit import Chain, Columns, Verifier
 from fhir_server.store.commit import Committer
 from fhir_server.store.doorbell import Doorbell
 from fhir_server.store.everything import Compartment
@@ -48,6 +49,9 @@ class Store:
     tenants: Tenants
     reindexer: Reindexer
     sweeper: Sweeper
+    audit_columns: Columns
+    chain: Chain
+    verifier: Verifier
 
 
 def build_store(
@@ -66,6 +70,7 @@ def build_store(
     access = Access(definitions, tables, terms)
     indexer, writer = Indexer(definitions, base), Writer(tables)
     planner = Planner(definitions, tables, access, cursor_key, base, terms)
+    columns = Columns(indexer)
     sessions = Sessions(build_pool(url, size=pool_size, timeout=pool_timeout))
     return Store(
         sessions=sessions,
@@ -83,4 +88,7 @@ def build_store(
         tenants=Tenants(tables),
         reindexer=Reindexer(tables, indexer, writer),
         sweeper=Sweeper(tables),
+        audit_columns=columns,
+        chain=Chain(columns.fingerprint),
+        verifier=Verifier(sessions),
     )

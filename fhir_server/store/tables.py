@@ -18,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
@@ -151,6 +152,7 @@ class Tables:
     outbox: Table
     idempotency: Table
     tenant: Table
+    audit_link: Table
 
 
 def _history(metadata: MetaData) -> Table:
@@ -220,6 +222,21 @@ def _tenant(metadata: MetaData) -> Table:
     )
 
 
+def _audit_link(metadata: MetaData) -> Table:
+    """The links of each tenant's chain (see audit/chain.py)."""
+    return Table(
+        "audit_link",
+        metadata,
+        Column("tenant", Text, nullable=False),
+        Column("seq", BigInteger, nullable=False),
+        Column("events", ARRAY(Text), nullable=False),
+        Column("sums", LargeBinary, nullable=False, comment="SHA-256 of each event's body"),
+        Column("hash", LargeBinary, nullable=False),
+        Column("made", Instant, nullable=False, server_default=text("now()")),
+        PrimaryKeyConstraint("tenant", "seq", name="audit_link_pk"),
+    )
+
+
 def build_tables(types: Mapping[str, ServedType]) -> Tables:
     """SQLAlchemy tables for the served `types`."""
     metadata = MetaData()
@@ -233,4 +250,5 @@ def build_tables(types: Mapping[str, ServedType]) -> Tables:
         _outbox(metadata),
         _idempotency(metadata),
         _tenant(metadata),
+        _audit_link(metadata),
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from joserfc.jwk import ECKey
 
-from fhir_server.context import Context, Face
+from fhir_server.context import Context, Face, Origin
 from fhir_server.http.auth import claims as claim
 from fhir_server.http.auth import devkey
 from fhir_server.http.auth.discovery import Discovery
@@ -42,7 +42,9 @@ class Authenticator:
         self._remote = _remote_keys(settings)
         self._issuers = self._trusted()
 
-    async def context(self, authorization: str | None, face: Face) -> Context:
+    async def context(
+        self, authorization: str | None, face: Face, origin: Origin | None = None
+    ) -> Context:
         """Problem 401 for anything but a good token, 503 while the issuer's keys are missing."""
         if not authorization:
             raise missing()
@@ -52,7 +54,7 @@ class Authenticator:
         identity = self._memory.recall(key, self._clock())
         if identity is None:
             identity = await self._prove(authorization, key)
-        return Context(*identity, face)
+        return Context(*identity, face, origin=origin)
 
     async def aclose(self) -> None:
         if self._remote is not None:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
-from fhir_server.http.fhir.bundles import Bundles, Limits, Routed
+from fhir_server.http.fhir.bundles import Bundles, Limits, Routed, asked
 from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.declared import owners, system_interactions
 from fhir_server.http.fhir.handlers import HANDLERS
@@ -116,10 +116,17 @@ class FhirFace:
         open_to_all = await self._public.answer(request, "/".join(parts), base)
         if open_to_all is not None:
             return open_to_all
-        ctx = await self._authenticator.context(request.header("authorization"), "fhir")
-        if parts == [SYSTEM] and request.method == "POST" and self._bundles.kinds:
-            return await self._bundles.answer(request, ctx, base)
-        return await self._found(request, ctx, parts, base).reply(self._service)
+        authorization = request.header("authorization")
+        ctx = await self._authenticator.context(authorization, "fhir", request.asked_from())
+        found: Routed | None = None
+        try:
+            if parts == [SYSTEM] and request.method == "POST" and self._bundles.kinds:
+                return await self._bundles.answer(request, ctx, base)
+            found = self._found(request, ctx, parts, base)
+            return await found.reply(self._service)
+        except Exception as error:
+            await self._service.interactions.audit.unless_told(asked(request, ctx, found), error)
+            raise
 
     def _routed(self, request: Request, ctx: Context) -> Routed:
         """The interaction that an entry of a Bundle asks for."""

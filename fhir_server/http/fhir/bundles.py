@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from fhir_server.context import Context
 from fhir_server.fhir.bundle import Answer, responses
+from fhir_server.fhir.ids import is_id
 from fhir_server.fhir.instant import now_text
 from fhir_server.http.auth.scopes import narrowing
 from fhir_server.http.fhir.call import Call
@@ -27,7 +28,7 @@ from fhir_server.http.fhir.replies import CONTENT, refused
 from fhir_server.http.fhir.service import Service
 from fhir_server.http.fhir.writes import WRITES
 from fhir_server.http.wire import Reply, Request
-from fhir_server.interactions import Entry, Intent, Interactions
+from fhir_server.interactions import Asked, Entry, Intent, Interactions
 from fhir_server.interactions.turns import in_turns
 from fhir_server.problems import Problem, invalid
 
@@ -45,6 +46,14 @@ class Routed:
 
 # Interactions with a body.
 HOLDING = frozenset(name for name in WRITES if not name.endswith("delete"))
+_METHODS: Mapping[str, str] = {
+    "GET": "read",
+    "HEAD": "read",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
 # Finds the interaction of a request; Problem where there is none.
 Route = Callable[[Request, Context], Routed]
 
@@ -80,16 +89,19 @@ class Bundles:
     ) -> list[Answer]:
         """Each by itself, at its own time."""
         return [
-            await self._single(outer, replace(ctx, now=datetime.now(UTC)), base, entry)
+            await self._single(outer, _at_its_time(ctx), base, entry)
             for entry in entries
         ]
 
     async def _single(self, outer: Request, ctx: Context, base: str, entry: BundleEntry) -> Answer:
+        routed: Routed | None = None
         try:
             with entry.place:
                 routed = self._routed(outer, ctx, base, entry)
                 return told(routed, await routed.reply(self.service))
         except Problem as problem:
+            of = asked(entry.request(outer, base), ctx, routed)
+            await self.service.interactions.audit.unless_told(of, problem)
             reply = refused(problem)
             return Answer(_status(reply.status), outcome=reply.body)
 
@@ -147,6 +159,20 @@ class Bundles:
             raise invalid(f"{routed.interaction} needs a resource", "resource")
         routed.call.given = entry.given
         return routed
+
+
+def asked(request: Request, ctx: Context, routed: Routed | None) -> Asked:
+    """What a request asks for, as far as it was understood, for the audit trail."""
+    if routed is None:
+        return Asked(ctx, _METHODS.get(request.method, "operation"))
+    call = routed.call
+    return Asked(ctx, routed.interaction, call.type, call.id if is_id(call.id) else "")
+
+
+def _at_its_time(ctx: Context) -> Context:
+    """An entry's own: it happens now, and is recorded by itself."""
+    origin = ctx.origin and replace(ctx.origin, told=0)
+    return replace(ctx, now=datetime.now(UTC), origin=origin)
 
 
 def told(routed: Routed, reply: Reply) -> Answer:

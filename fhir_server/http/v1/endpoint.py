@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,7 @@ from fhir_server.http.v1.languages import Languages
 from fhir_server.http.v1.legacy import Succession
 from fhir_server.http.v1.request import read_call
 from fhir_server.http.wire import Reply, Request, place, send_reply
-from fhir_server.interactions import Interactions
+from fhir_server.interactions import Asked, Interactions
 from fhir_server.mapping.calls import perform
 from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem, forbidden
@@ -88,15 +89,37 @@ class Endpoint:
 
     async def _answer(self, request: Request, route: Route) -> Reply:
         service = self._service
-        ctx = await service.authenticator.context(request.header("authorization"), "v1")
-        await self._let_in(ctx, route)
-        left = await service.limits.take(ctx, route.declared.limit)
+        authorization = request.header("authorization")
+        ctx = await service.authenticator.context(authorization, "v1", request.asked_from())
+        try:
+            await self._let_in(ctx, route)
+            left = await service.limits.take(ctx, route.declared.limit)
+        except Exception as error:
+            await self._record(request, route, ctx, error)
+            raise
         reply = await self._told(request, route, self._performed(request, route, ctx))
         return replace(reply, headers={**reply.headers, **left})
 
+    async def _record(
+        self, request: Request, route: Route, ctx: Context, error: Exception
+    ) -> None:
+        """A refusal, unless an interaction has recorded it."""
+        reference = None
+        with suppress(Problem):
+            reference = route.reference(route.path(request.scope["path_params"]))
+        asked = Asked(ctx, route.interaction, *(reference or f"{route.owner}/").split("/"))
+        await self._service.interactions.audit.unless_told(asked, error)
+
     async def _performed(self, request: Request, route: Route, ctx: Context) -> Reply:
-        call = await read_call(request, route, ctx)
+        try:
+            return await self._done(request, route, ctx)
+        except Exception as error:
+            await self._record(request, route, ctx, error)
+            raise
+
+    async def _done(self, request: Request, route: Route, ctx: Context) -> Reply:
         service = self._service
+        call = await read_call(request, route, ctx)
         if route.declared.exports:
             return await exported(request, service.interactions, route, call)
         if route.declared.content is not None:

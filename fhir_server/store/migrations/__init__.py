@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateColumn
 from fhir_server.definitions.model import Definitions
 from fhir_server.store.pool import APP_ROLE, SETTING
 from fhir_server.store.tables import build_tables
+from fhir_server.store.write.parts import search_columns
 
 # Without LEAKPROOF the planner may not use the key index beneath row-level security; both
 # operators raise no error that could tell one tenant of another's rows.
@@ -68,12 +69,12 @@ def _declared(connection: Connection, definitions: Definitions) -> None:
         _add_missing(connection, table)
     # Protecting locks a table against everyone: one that is protected is left alone, so that a
     # new instance may start beside those that serve.
-    protected = {name for (name,) in connection.exec_driver_sql(_PROTECTED)}
+    protected = {(name, sealed) for name, sealed in connection.exec_driver_sql(_PROTECTED)}
     named = {name for (name,) in connection.exec_driver_sql(_NAMED)}
     for table in tables.sorted_tables:
         name = connection.dialect.identifier_preparer.format_table(table)
-        if table.name not in protected:
-            _protect(connection, name)
+        if (table.name, table.name in SEALED) not in protected:
+            _protect(connection, table, name)
         if table.primary_key and table.name not in named:
             _name(connection, name)
 
@@ -106,12 +107,18 @@ def _set(connection: Connection, index: Index, there: Mapping[str, Any]) -> None
 
 _RULE = f"tenant = current_setting('{SETTING}', true)"
 _GRANTED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# What is written there stays: the audit trail, and the links of its chain.
+SEALED = ("auditevent", "audit_link")
+_HELD = "has_table_privilege('{role}', pg_class.oid, '{it}')"
+_ADDING = " AND ".join(_HELD.format(role=APP_ROLE, it=it) for it in _GRANTED[:2])
+_CHANGING = [_HELD.format(role=APP_ROLE, it=it) for it in _GRANTED[2:]]
 _PROTECTED = f"""
-SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+SELECT relname, NOT ({" OR ".join(_CHANGING)}) FROM pg_class
+  JOIN pg_policy ON polrelid = pg_class.oid
  WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND relforcerowsecurity
    AND polname = 'tenant' AND polcmd = '*' AND polpermissive AND polwithcheck IS NULL
    AND pg_get_expr(polqual, polrelid) = '(tenant = current_setting(''{SETTING}''::text, true))'
-   AND {" AND ".join(f"has_table_privilege('{APP_ROLE}', pg_class.oid, '{it}')" for it in _GRANTED)}
+   AND {_ADDING} AND (({" AND ".join(_CHANGING)}) OR NOT ({" OR ".join(_CHANGING)}))
 """
 # By number: asked by name, PostgreSQL refuses a table without the column, and it may ask before it
 # has looked at the other conditions.
@@ -133,12 +140,20 @@ def _name(connection: Connection, table: str) -> None:
         connection.execute(text(statement))
 
 
-def _protect(connection: Connection, table: str) -> None:
-    for statement in (
-        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
-        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"DROP POLICY IF EXISTS tenant ON {table}",
-        f"CREATE POLICY tenant ON {table} USING ({_RULE})",
-        f"GRANT {', '.join(_GRANTED)} ON {table} TO {APP_ROLE}",
-    ):
+def _protect(connection: Connection, table: Table, name: str) -> None:
+    sealed = table.name in SEALED
+    granted = ", ".join(_GRANTED[:2] if sealed else _GRANTED)
+    statements = [
+        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+        f"DROP POLICY IF EXISTS tenant ON {name}",
+        f"CREATE POLICY tenant ON {name} USING ({_RULE})",
+        f"REVOKE ALL ON {name} FROM {APP_ROLE}",
+        f"GRANT {granted} ON {name} TO {APP_ROLE}",
+    ]
+    # Its search columns may be made anew, by other declarations.
+    if sealed and "keys" in table.columns:
+        columns = ", ".join(search_columns(table))
+        statements.append(f"GRANT UPDATE ({columns}) ON {name} TO {APP_ROLE}")
+    for statement in statements:
         connection.execute(text(statement))

@@ -1,0 +1,171 @@
+"""The audit trail on its way into the database: gathered, written in batches, never dropped.
+
+An interaction first makes sure that there is room for its record, then happens, then leaves the
+record here. A task writes what has gathered, a batch of each tenant at a time. Whoever must know
+that his record is committed waits for the end of the batch that has it; so those who wait
+together share one commit. While the database is away, records stay here and it is tried again;
+when there is no more room, nobody is let in: what cannot be recorded does not happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import Event, Future, get_running_loop
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from fhir_server.context import Context
+from fhir_server.interactions.audit.event import Events
+from fhir_server.interactions.audit.record import Record
+from fhir_server.problems import Problem
+from fhir_server.store.audit import Chain, Entry
+from fhir_server.store.session import Sessions
+
+Mode = Literal["batched", "strict"]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`room` is how many records may wait; a batch is written when it has `batch` of them, after
+    `every` seconds, or at once when somebody waits for it. Nobody waits longer than `patience`
+    seconds, nor an end of the server longer than `grace`."""
+
+    mode: Mode = "batched"
+    room: int = 10_000
+    batch: int = 500
+    every: float = 0.25
+    patience: float = 5.0
+    grace: float = 15.0
+
+
+class Trail:
+    """Takes records and writes them; outside of `running()`, each at once."""
+
+    def __init__(
+        self, sessions: Sessions, chain: Chain, events: Events, pace: Pace | None = None
+    ) -> None:
+        self._sessions = sessions
+        self._chain = chain
+        self._events = events
+        self.pace = pace or Pace()
+        self._waiting: list[Record] = []
+        self._writing = 0
+        self._done: Future[None] | None = None
+        self._running = False
+        self._stopping = False
+        self._wake = Event()
+        self._freed = Event()
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another record."""
+        return len(self._waiting) + self._writing >= self.pace.room
+
+    async def room(self) -> None:
+        """Returns when there is some; 503 when there is none for too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.pace.patience):
+                while self.full:
+                    self._freed.clear()
+                    self._wake.set()
+                    await self._freed.wait()
+                return
+        raise _unavailable()
+
+    async def add(self, records: Sequence[Record], *, sure: bool = False) -> None:
+        """Takes them; when `sure`, or in strict mode, returns when they are committed, and raises
+        Problem 503 when that takes too long: they are written later all the same."""
+        self._waiting += records
+        if not self._running:
+            await self._flush(patient=False)
+        elif sure or self.pace.mode == "strict":
+            await self._committed()
+        elif len(self._waiting) >= self.pace.batch:
+            self._wake.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Writes until the end of the block, and then all that is left."""
+        self._running, self._stopping = True, False
+        task = asyncio.create_task(self._forever())
+        try:
+            yield
+        finally:
+            self._stopping = True
+            self._wake.set()
+            self._running = False
+            await self._ended(task)
+
+    async def _ended(self, task: asyncio.Task[None]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.pace.grace):
+                await task
+        left = len(self._waiting) + self._writing
+        if left:
+            log.critical("%d audit records are lost: the database cannot be reached", left)
+
+    async def _committed(self) -> None:
+        if self._done is None:
+            self._done = get_running_loop().create_future()
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self.pace.patience):
+                await asyncio.shield(self._done)
+        except TimeoutError:
+            raise _unavailable() from None
+
+    async def _forever(self) -> None:
+        while not (self._stopping and not self._waiting):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.pace.every):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self._flush(patient=True)
+
+    async def _flush(self, *, patient: bool) -> None:
+        """Writes what waits; a `patient` one tries until it is done."""
+        taken, self._waiting = self._waiting, []
+        done, self._done = self._done, None
+        self._writing = len(taken)
+        for tenant, records in _by_tenant(taken).items():
+            for start in range(0, len(records), self.pace.batch):
+                batch = records[start : start + self.pace.batch]
+                await self._written(tenant, [self._events.entry(r) for r in batch], patient=patient)
+                self._writing -= len(batch)
+                self._freed.set()
+        if done is not None:
+            done.set_result(None)
+
+    async def _written(self, tenant: str, entries: Sequence[Entry], *, patient: bool) -> None:
+        ctx, delay, tried = Context(tenant, "fhir-server", face="job"), 0.05, False
+        while True:
+            try:
+                async with self._sessions.session(ctx) as session:
+                    # Where an attempt broke off, it may have been committed all the same.
+                    if not (tried and await self._chain.holds(session, entries)):
+                        await self._chain.append(session, tenant, entries)
+                return
+            except Exception as error:
+                if not patient:
+                    self._writing = 0
+                    raise
+                if not tried:
+                    log.error("audit records wait: %s", type(error).__name__)  # noqa: TRY400
+                tried = True
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 2.0)
+
+
+def _by_tenant(records: Sequence[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.ctx.tenant, []).append(record)
+    return found
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "transient", "the audit trail cannot be written at the moment")
