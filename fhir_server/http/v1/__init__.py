@@ -24,11 +24,12 @@ def v1_faces(
     contents: Contents,
     *,
     body_limit: int,
+    patience: float,
 ) -> dict[str, V1Face]:
     """The routes of all mappings, once for the service's prefix and each legacy prefix."""
     languages = Languages(mappings.errors)
     service = Service(
-        interactions, authenticator, licences, limits, languages, contents, body_limit
+        interactions, authenticator, licences, limits, languages, contents, body_limit, patience
     )
     prefixes = (mappings.service.prefix, *mappings.service.legacy)
     return {prefix: V1Face(mappings, prefix, service) for prefix in prefixes}
