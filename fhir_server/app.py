@@ -175,6 +175,7 @@ def create_app(settings: Settings) -> Application:
         core.interactions,
         authenticator,
         body_limit=settings.body_limit,
+        patience=settings.request_timeout,
         bundle_limits=Limits(settings.bundle_body_limit, settings.bundle_entries),
         public=Public(
             statements(
@@ -203,6 +204,7 @@ def create_app(settings: Settings) -> Application:
         limits,
         Contents(core.interactions, core.files, attachments.wake),
         body_limit=settings.body_limit,
+        patience=settings.request_timeout,
     )
 
     broker = core.broker(settings)

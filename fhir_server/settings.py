@@ -65,6 +65,13 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
     pool_timeout: float = Field(
         default=5.0, gt=0, description="Seconds to wait for a free connection; then 503"
     )
+    request_timeout: float = Field(
+        default=45.0,
+        gt=0,
+        le=3600,
+        description="Seconds that a request may take, its body included; then 503. An upload has"
+        " limits of its own",
+    )
     body_limit: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; more is 413"
     )

@@ -18,6 +18,7 @@ import psycopg
 from fhir_server.background import background
 from fhir_server.context import Context
 from fhir_server.problems import Problem
+from fhir_server.store.pool import lively
 from fhir_server.store.session import Sessions
 
 CHANNEL: Final = "fhir_server_outbox"
@@ -59,7 +60,7 @@ class Doorbell:
         while True:
             with suppress(psycopg.Error):
                 async with await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True
+                    lively(self._url), autocommit=True
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     yield None

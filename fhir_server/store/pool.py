@@ -3,20 +3,49 @@
 Row-level security reads the tenant from a session setting. Setting it on every checkout costs a
 round trip, so a connection keeps its tenant and the pool hands a caller one that is already his
 where it can. A checkout always compares.
+
+Connections break, and a pool that learns it from a statement fails that statement's caller. So it
+looks at a connection's socket before it hands it out: where nothing was asked, something to read is
+the server's farewell. What no socket tells (a peer that is silent, a primary that has become a
+standby) is found out by a caller, and then all connections are made anew: they lead the same way.
 """
 
 from __future__ import annotations
 
+import asyncio
+import select
 from contextvars import ContextVar
+from time import monotonic
+from typing import Any, Final, TypeVar
 
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, OperationalError
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
+from psycopg.waiting import wait_async
 from psycopg_pool import AsyncConnectionPool
 
 from fhir_server.store.adapt import adapt
 
 APP_ROLE = "fhir_server_app"
 SETTING = "fhir_server.tenant"
+# Seconds after which PostgreSQL gives a statement up, and after which we give PostgreSQL up.
+STATEMENT: Final = 30
+PATIENCE: Final = STATEMENT + 5.0
+# Seconds between tries to connect; at least between two times that all connections are made anew.
+RECONNECT: Final = 0.5
+RENEWAL: Final = 1.0
+# Where the URL does not say otherwise, a host that is gone is noticed within seconds, not within
+# the hours of TCP's own defaults. https://www.postgresql.org/docs/current/libpq-connect.html
+LIVELY: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+T = TypeVar("T")
 
 wanted: ContextVar[str] = ContextVar("wanted", default="")
 
@@ -26,6 +55,35 @@ class TenantConnection(AsyncConnection[TupleRow]):
 
     tenant: str = ""
     announced: bool = False
+    _socket: select.poll | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server has ended it; asked while nothing is under way."""
+        if self.closed:
+            return True
+        if self._socket is None:
+            self._socket = select.poll()
+            self._socket.register(self.fileno(), select.POLLIN)
+        return bool(self._socket.poll(0))
+
+    async def wait(
+        self,
+        gen: PQGen[T],
+        interval: float = 1.0,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of psycopg's connection
+    ) -> T:
+        """As psycopg's, but for no more than PATIENCE; and who is cut off leaves at once, and the
+        connection with him: psycopg would wait for the server to cancel the statement."""
+        try:
+            async with asyncio.timeout(PATIENCE if timeout is None else timeout):
+                return await wait_async(gen, self.pgconn.socket, interval)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+        except TimeoutError:
+            await self.close()
+            raise OperationalError("PostgreSQL does not answer") from None
 
 
 async def configure(connection: TenantConnection) -> None:
@@ -37,6 +95,30 @@ async def configure(connection: TenantConnection) -> None:
 
 class TenantPool(AsyncConnectionPool[TenantConnection]):
     """psycopg's pool, preferring a ready connection that is set to the wanted tenant."""
+
+    _renewed = float("-inf")
+
+    async def getconn(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of psycopg's pool
+    ) -> TenantConnection:
+        """One that the server has not ended."""
+        while (connection := await super().getconn(timeout)).gone:
+            await connection.close()
+            await self.putconn(connection)
+        return connection
+
+    async def renew(self) -> None:
+        """Makes all connections anew, those in use as they come back."""
+        if monotonic() - self._renewed > RENEWAL:
+            self._renewed = monotonic()
+            await self.drain()
+
+    async def reconnect_failed(self) -> None:
+        """Tries again for those who wait; psycopg would leave them to the next caller."""
+        async with self._lock:
+            if self._waiting:
+                self._maybe_grow_pool()
 
     async def _get_ready_connection(
         self,
@@ -51,19 +133,26 @@ class TenantPool(AsyncConnectionPool[TenantConnection]):
         return await super()._get_ready_connection(timeout)
 
 
+def lively(url: str) -> str:
+    """The URL as a connection string, with what makes a lost host be noticed."""
+    given: dict[str, Any] = conninfo_to_dict(url)
+    return make_conninfo("", **{**LIVELY, **given})
+
+
 def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
     """A pool on `url` of at most `size` connections; waits `timeout` seconds for one."""
     return TenantPool(
-        url,
+        lively(url),
         connection_class=TenantConnection,
         configure=configure,
         min_size=min(2, size),
         max_size=size,
         timeout=timeout,
+        reconnect_timeout=RECONNECT,
         open=False,
         name="store",
         kwargs={
             "cursor_factory": AsyncRawCursor,
-            "options": "-c statement_timeout=30s -c jit=off -c timezone=UTC",
+            "options": f"-c statement_timeout={STATEMENT}s -c jit=off -c timezone=UTC",
         },
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.errors import (
+    DiskFull,
+    IdleInTransactionSessionTimeout,
+    InsufficientPrivilege,
+    ReadOnlySqlTransaction,
+)
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -19,6 +26,23 @@ from fhir_server.store.pool import SETTING, TenantConnection, TenantPool, wanted
 Args = Mapping[str, Any]
 Row = tuple[Any, ...]
 
+# What is nobody's fault and passes: PostgreSQL away, stopping or starting, out of disk, connections
+# or time, and since a failover read-only. https://www.postgresql.org/docs/current/errcodes-appendix.html
+PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    ReadOnlySqlTransaction,
+    IdleInTransactionSessionTimeout,
+)
+RETRY_SECONDS = 1
+# Seconds that the answer to `ready` may take.
+READINESS = 2.0
+# Needs room on the disk, and none of what is stored.
+PROBE = """
+CREATE TEMPORARY TABLE room ON COMMIT DROP AS
+  SELECT md5(number::text) FROM generate_series(1, 20000) AS number
+"""
+WRITABLE = "SELECT current_setting('transaction_read_only') = 'off'"
 SET_TENANT = f"SELECT set_config('{SETTING}', $1, false)"
 _NAMED = re.compile(r"%\((\w+)\)s")
 
@@ -65,7 +89,12 @@ class Session:
             yield
             return
         async with self._connection.transaction():
-            yield
+            try:
+                yield
+            except asyncio.CancelledError:
+                # Ends the transaction as well, and needs no answer.
+                await self._connection.close()
+                raise
 
 
 def _positional(sql: str, args: Args | None) -> tuple[bytes, list[Any]]:
@@ -89,6 +118,7 @@ class Sessions:
 
     def __init__(self, pool: TenantPool) -> None:
         self._pool = pool
+        self._full = False
         self.told: Callable[[str], None] = _nobody
 
     async def open(self) -> None:
@@ -100,12 +130,22 @@ class Sessions:
         await self._pool.close()
 
     async def ready(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database takes writes; it says so in time, or counts as away."""
         try:
-            async with self._pool.connection(timeout=2) as connection:
-                await connection.execute("SELECT 1")
-        except (psycopg.Error, PoolTimeout, PoolClosed):
+            async with asyncio.timeout(READINESS), self._pool.connection() as connection:
+                return await self._takes_writes(connection)
+        except (psycopg.Error, PoolTimeout, TooManyRequests, PoolClosed, TimeoutError):
             return False
+
+    async def _takes_writes(self, connection: TenantConnection) -> bool:
+        cursor = await connection.execute(WRITABLE)
+        if await cursor.fetchone() != (True,):
+            await self._pool.renew()
+            return False
+        if self._full:
+            with suppress(InsufficientPrivilege):
+                await connection.execute(PROBE)
+            self._full = False
         return True
 
     @asynccontextmanager
@@ -114,13 +154,24 @@ class Sessions:
         connection = await self._checkout(ctx.tenant)
         try:
             yield Session(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise _unavailable() from error
+        except PASSING as error:
+            raise await self._passing(error) from error
         finally:
             announced, connection.announced = connection.announced, False
-            await self._pool.putconn(connection)
+            await self._put_back(connection)
             if announced:
                 self.told(ctx.tenant)
+
+    async def _passing(self, error: psycopg.Error) -> Problem:
+        self._full = self._full or isinstance(error, DiskFull)
+        if isinstance(error, ReadOnlySqlTransaction):
+            await self._pool.renew()
+        return _unavailable()
+
+    async def _put_back(self, connection: TenantConnection) -> None:
+        if connection.closed:
+            await self._pool.renew()
+        await self._pool.putconn(connection)
 
     async def _checkout(self, tenant: str) -> TenantConnection:
         wanted.set(tenant)
@@ -138,7 +189,7 @@ class Sessions:
         try:
             await connection.execute(SET_TENANT, (tenant,))
         except BaseException as error:
-            await self._pool.putconn(connection)
+            await self._put_back(connection)
             if isinstance(error, psycopg.Error):
                 raise _unavailable() from error
             raise
@@ -163,4 +214,6 @@ def _nobody(tenant: str) -> None:
 
 
 def _unavailable() -> Problem:
-    return Problem(503, "transient", "the database cannot be reached at the moment")
+    again = {"retry-after": str(RETRY_SECONDS)}
+    why = "the database cannot be reached at the moment"
+    return Problem(503, "transient", why, headers=again)

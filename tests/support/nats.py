@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,11 @@ class NatsServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Its connections stay, and nothing answers."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def _listens(self, file: Path) -> bool:
         try:

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.definitions.model import Definitions
 from fhir_server.http.auth import Authenticator
+from fhir_server.http.deadline import within
 from fhir_server.http.fhir.bundles import Bundles, Limits, Routed, asked
 from fhir_server.http.fhir.call import Call
 from fhir_server.http.fhir.declared import owners, system_interactions
@@ -74,6 +75,7 @@ class FhirFace:
         authenticator: Authenticator,
         *,
         body_limit: int,
+        patience: float,
         bundle_limits: Limits,
         public: Public,
         published: Published,
@@ -83,6 +85,7 @@ class FhirFace:
         self._service = Service(interactions, definitions)
         self._authenticator = authenticator
         self._limit = body_limit
+        self._patience = patience
         self._public_url = public_url
         self._public = public
         self._published = published
@@ -97,7 +100,7 @@ class FhirFace:
 
     async def _reply(self, request: Request) -> Reply:
         try:
-            return await represented(await self._answer(request), request)
+            return await within(self._patience, self._represented(request))
         except Problem as problem:
             refusal = refused(problem)
         except Exception:  # noqa: BLE001 - the last resort: a bug must not cut the connection
@@ -106,6 +109,9 @@ class FhirFace:
         with suppress(Problem):
             return await represented(refusal, request)
         return refusal
+
+    async def _represented(self, request: Request) -> Reply:
+        return await represented(await self._answer(request), request)
 
     async def _answer(self, request: Request) -> Reply:
         root: str = request.scope.get("root_path", "")

@@ -28,11 +28,12 @@ def v1_faces(
     contents: Contents,
     *,
     body_limit: int,
+    patience: float,
 ) -> dict[str, V1Face]:
     """The routes of all mappings by prefix; the service's own once more for each old prefix."""
     languages = Languages(mappings.errors)
     service = Service(
-        interactions, authenticator, licences, limits, languages, contents, body_limit
+        interactions, authenticator, licences, limits, languages, contents, body_limit, patience
     )
     routes: dict[str, list[Route]] = defaultdict(list)
     for route in mappings.routes:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from fhir_server.context import Context
 from fhir_server.http.auth import Authenticator
 from fhir_server.http.auth.scopes import require_scope
+from fhir_server.http.deadline import within
 from fhir_server.http.licences import Licences
 from fhir_server.http.limits import Limits
 from fhir_server.http.v1.content import Contents
@@ -31,10 +32,13 @@ from fhir_server.problems import Problem, forbidden
 
 log = logging.getLogger(__name__)
 
+# Bodies of any length: what they wait for has limits of its own, as has each part of them.
+STREAMED = frozenset({"upload", "append"})
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What every endpoint works with; `body_limit` in bytes."""
+    """What every endpoint works with; `body_limit` in bytes, `patience` in seconds."""
 
     interactions: Interactions
     authenticator: Authenticator
@@ -43,6 +47,7 @@ class Service:
     languages: Languages
     contents: Contents
     body_limit: int
+    patience: float
 
 
 class Endpoint:
@@ -70,7 +75,10 @@ class Endpoint:
         route = self._methods.get(request.method)
         if route is None:
             return self._refused(request, self._not_allowed(request.method))
-        return await self._told(request, route, self._answer(request, route))
+        answer = self._answer(request, route)
+        if route.declared.content not in STREAMED:
+            answer = within(self._service.patience, answer)
+        return await self._told(request, route, answer)
 
     async def _told(self, request: Request, route: Route, answer: Awaitable[Reply]) -> Reply:
         """The answer, or why there is none."""

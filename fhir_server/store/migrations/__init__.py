@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Index, Table, create_engine, inspect, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateColumn
 
 from fhir_server.definitions.model import Definitions
-from fhir_server.store.pool import APP_ROLE, SETTING
+from fhir_server.store.pool import APP_ROLE, SETTING, lively
 from fhir_server.store.tables import build_tables
 from fhir_server.store.write.parts import search_columns
 
@@ -45,7 +45,8 @@ END $$
 
 def migrate(url: str, definitions: Definitions) -> None:
     """Brings the database at `url` to the declared schema; idempotent, one migrator at a time."""
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    # By psycopg, which takes what SQLAlchemy's URLs cannot say, such as several hosts.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(lively(url)))
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(7190318)"))
