@@ -75,6 +75,7 @@ class Caller:
     patient: str | None = None
     scope: str = "user/*.cruds system/*.cruds"
     tenant: str = "own"
+    modules: tuple[str, ...] = ("engage.messaging",)
 
     @property
     def user(self) -> str | None:

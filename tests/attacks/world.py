@@ -234,13 +234,7 @@ def clinic() -> World:
     """People; patients that are open (zahra, omid), of sami's care team (sealed), of nobody's
     (vault); and of each type a resource about each of them, and about nobody, among changing people.
     """
-    world = World()
-    for name in ("amina", "farid", "sami", "laila"):
-        world.add("Practitioner", name)
-    for name, meta in (("zahra", {}), ("omid", {}), ("sealed", label("R")), ("vault", label("V"))):
-        world.add("Patient", name, meta=meta, generalPractitioner=refer(world["amina"]))
-    world.add("RelatedPerson", "karim", patient=to(world["zahra"]))
-    _teams(world)
+    world = _people()
     for kind in ("Organization", "Location", "HealthcareService", "Binary", "Bundle"):
         world.add(kind)
     together = [world["zahra"], world["vault"]]
@@ -252,6 +246,26 @@ def clinic() -> World:
     for n, about in enumerate(("zahra", "omid", "sealed", "vault", "")):
         _records(world, about and world[about], [world[p] for p in people[n:] + people[:n]])
     _conversations(world)
+    return world
+
+
+def talks() -> World:
+    """The same people, and what they say to each other only."""
+    world = _people()
+    role = world.resources.pop(world.add("PractitionerRole"))
+    world.resources["PractitionerRole/on-call"] = role | {"id": "on-call"}
+    _conversations(world)
+    return world
+
+
+def _people() -> World:
+    world = World()
+    for name in ("amina", "farid", "sami", "laila"):
+        world.add("Practitioner", name)
+    for name, meta in (("zahra", {}), ("omid", {}), ("sealed", label("R")), ("vault", label("V"))):
+        world.add("Patient", name, meta=meta, generalPractitioner=refer(world["amina"]))
+    world.add("RelatedPerson", "karim", patient=to(world["zahra"]))
+    _teams(world)
     return world
 
 
