@@ -36,6 +36,7 @@ from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
 from fhir_server.files.kinds import KINDS
 from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapshot
+from fhir_server.interactions.update import check_shown
 from fhir_server.problems import Problem, conflict, forbidden
 
 MUTABLE = frozenset({"description", "text", "meta"})
@@ -90,6 +91,8 @@ class AttachmentRule:
     def _initiate(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         resource, ref = draft.resource, thread_of(draft.resource)
         seen = snapshot.get(ref) if ref else None
+        if ref:
+            check_shown(seen, ref)
         if seen is None or not is_thread(seen.resource):
             place = f"{TYPE}.context.related[0]"
             why = "context.related must be a thread of this server"

@@ -13,6 +13,7 @@ from fhir_server.communication.thread import ARCHIVED, archived, is_thread
 from fhir_server.context import Context
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
+from fhir_server.interactions.update import check_shown
 from fhir_server.problems import Problem, forbidden
 
 ESCALATED = "communication.thread.escalated"
@@ -78,6 +79,7 @@ def _open_thread(request: Resource, snapshot: Snapshot) -> Seen:
     if thread is None:
         why = "about must be a thread of this server"
         raise Problem(422, "not-found", why, expression="CommunicationRequest.about[0]")
+    check_shown(thread, Ref(thread.stored.type, thread.stored.id))
     if not is_thread(thread.resource):
         raise _refused("business-rule", "about must be a thread", "about[0]")
     if thread.resource.get("status") == ARCHIVED:

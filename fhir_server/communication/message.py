@@ -11,6 +11,7 @@ from fhir_server.context import Context
 from fhir_server.definitions.loader import CANONICAL
 from fhir_server.fhir.instant import now_text
 from fhir_server.interactions.model import Draft, Event, Read, Ref, Resource, Seen, Snapshot
+from fhir_server.interactions.update import check_shown
 from fhir_server.problems import Problem, conflict, forbidden
 
 RECEIPT = f"{CANONICAL}/StructureDefinition/read-receipt"
@@ -114,6 +115,7 @@ def _open_thread(message: Resource, snapshot: Snapshot) -> Seen:
             "partOf must be a thread of this server",
             expression="Communication.partOf[0]",
         )
+    check_shown(thread, Ref(thread.stored.type, thread.stored.id))
     if not is_thread(thread.resource):
         place = "Communication.partOf[0]"
         raise Problem(422, "business-rule", "partOf must be a thread", expression=place)

@@ -38,7 +38,7 @@ class MarkRead:
             raise forbidden("only a participant may read a thread")
         read_at = _read_at(ctx, parameters)
         refs = _messages(parameters)
-        messages = [(ref, _message(snapshot, ref, id)) for ref in refs]
+        messages = [(ref, _message(ctx, snapshot, ref, id)) for ref in refs]
         drafts = [d for _, m in messages if (d := _draft(ctx, m, read_at)) is not None]
         drafted = {d.id: d.resource for d in drafts}
         latest = [
@@ -80,12 +80,17 @@ def _read_at(ctx: Context, parameters: Resource) -> datetime:
     return read_at
 
 
-def _message(snapshot: Snapshot, ref: Ref, thread: str) -> Seen:
+def _message(ctx: Context, snapshot: Snapshot, ref: Ref, thread: str) -> Seen:
+    """One that he received, or may read; what was said before he joined is not there for him."""
     found = snapshot.get(ref)
     part_of = thread_of(found.resource) if found else None
-    if found is None or part_of != Ref("Communication", thread):
+    if found is None or part_of != Ref("Communication", thread) or not _told(ctx, found):
         raise not_found(f"message {ref.id} of this thread")
     return found
+
+
+def _told(ctx: Context, message: Seen) -> bool:
+    return message.allowed or ctx.user in parties(message.resource)
 
 
 def _draft(ctx: Context, message: Seen, read_at: datetime) -> Draft | None:

@@ -1,0 +1,119 @@
+"""Every type and way of reading it, for every kind of caller and scope: what the oracle says.
+
+Read, vread and history of each resource; search, search across types, compartments, histories of
+type and system, `$everything`. The rows come from `capability/`, so a new type is driven at once.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fhir_server.declarations import read_declarations
+from tests.attacks.oracle import Caller, Resource, parts_of
+from tests.attacks.watch import Watch, ids, issue
+from tests.support.effort import effort
+from tests.attacks.world import ABOUT, callers, clinic
+
+DECLARED = read_declarations().definitions
+TYPES = sorted(DECLARED.types)
+NAMES = list(callers(clinic()))
+every = pytest.mark.parametrize("name", NAMES)
+
+
+def test_the_world_holds_every_type_and_the_callers_every_role(watch: Watch) -> None:
+    held = {one["resourceType"] for one in watch.world.resources.values()}
+    assert held == set(TYPES)
+    roles = {role for caller in watch.callers.values() for role in caller.roles}
+    assert roles >= set(DECLARED.access)
+
+
+def test_everything_in_the_world_is_valid(watch: Watch) -> None:
+    service = watch.callers["service"]
+    told = [
+        answer.text
+        for one in watch.world.resources.values()
+        for answer in [watch.ask(service, "POST", f"{one['resourceType']}/$validate", one)]
+        if [i["severity"] for i in answer.json()["issue"]] != ["information"]
+    ]
+    assert told == []
+
+
+def ways(n: int) -> tuple[str, ...]:
+    """Read, and in turn vread or history: each of them for each caller and type."""
+    pasts = ("/_history/1", "/_history")
+    return ("", *(pasts if effort(1) > 1 else pasts[n % 2 :][:1]))
+
+
+@every
+def test_each_resource_is_read_by_those_who_may(watch: Watch, name: str) -> None:
+    """200 or 403, by all three ways; what is not there is 404 for everyone whom a scope lets ask."""
+    caller, oracle = watch.callers[name], watch.oracle
+    for n, (path, one) in enumerate(watch.world.resources.items()):
+        expected = 200 if oracle.allowed(caller, one, "r") else 403
+        for way in ways(n + len(name)):
+            answer = watch.get(caller, path + way)
+            assert answer.status_code == expected, f"{path}{way}: {answer.text}"
+    for kind in TYPES:
+        scoped = bool(parts_of(caller, kind, "r"))
+        for way in ("", "/_history/1", "/_history"):
+            answer = watch.get(caller, f"{kind}/none{way}")
+            assert issue(answer) == ((404, "not-found") if scoped else (403, "forbidden"))
+
+
+@every
+def test_lists_hold_what_he_may_see_and_nothing_else(watch: Watch, name: str) -> None:
+    _listed(watch, watch.callers[name])
+
+
+def _listed(watch: Watch, caller: Caller) -> None:
+    """Searches of a type, of all, of compartments; histories; `$everything`."""
+    seen = set(watch.oracle.seen(caller, "s"))
+    for kind in TYPES:
+        wanted = {one for one in seen if one.startswith(f"{kind}/")}
+        scoped = bool(parts_of(caller, kind, "s"))
+        for path in (f"{kind}?_count=1000", f"{kind}/_history?_count=1000"):
+            answer = watch.get(caller, path)
+            if scoped:
+                assert ids(answer) == wanted, path
+            else:
+                assert issue(answer) == (403, "forbidden"), path
+        if scoped:
+            counted = watch.get(caller, f"{kind}?_summary=count").json()
+            assert counted["total"] == len(wanted)
+            estimated = watch.get(caller, f"{kind}?_total=estimate&_count=1").json()
+            assert estimated["total"] == len(wanted)
+    for path in ("?_count=1000", "_history?_count=1000"):
+        answer = watch.get(caller, path)
+        if any(parts_of(caller, kind, "s") for kind in TYPES):
+            assert ids(answer) == seen, path
+        else:
+            assert issue(answer) == (403, "forbidden"), path
+
+
+@every
+def test_compartments_and_everything(watch: Watch, name: str) -> None:
+    """A compartment is a search; `$everything` of a patient needs the right to read the patient."""
+    caller, oracle = watch.callers[name], watch.oracle
+    seen = oracle.seen(caller, "s")
+    for owner_type, served in DECLARED.compartments.items():
+        owners = [one for one in watch.world.resources.values() if one["resourceType"] == owner_type]
+        for owner in owners:
+            own = f"{owner_type}/{owner['id']}"
+            for kind in sorted(served):
+                answer = watch.get(caller, f"{own}/{kind}?_count=1000")
+                if parts_of(caller, kind, "s"):
+                    assert ids(answer) <= set(seen)
+                    assert ids(answer) >= {n for n in seen if _is_about(seen[n], kind, own)}
+                else:
+                    assert issue(answer) == (403, "forbidden")
+            if owner_type in ("Patient", "Encounter"):
+                answer = watch.get(caller, f"{own}/$everything")
+                if oracle.allowed(caller, owner, "r"):
+                    assert ids(answer) <= set(oracle.seen(caller, "s")) | {own}
+                else:
+                    assert issue(answer) == (403, "forbidden")
+
+
+def _is_about(one: Resource, kind: str, owner: str) -> bool:
+    patients = owner.startswith("Patient/") and one["resourceType"] == kind in ABOUT
+    return patients and one.get(ABOUT[kind]) == {"reference": owner}

@@ -1,0 +1,160 @@
+"""Every type and way of writing it, for every kind of caller: what the oracle says, and no word more.
+
+Of each type each caller tries resources that he may not see, may see, and may write. Where he may
+not, each way is refused alike, and in the end nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import httpx
+import pytest
+
+from fhir_server.declarations import read_declarations
+from tests.attacks.oracle import Caller, may_write, parts_of
+from tests.attacks.watch import JSON, Watch, issue
+from tests.attacks.world import callers, clinic
+from tests.support.effort import effort
+
+DECLARED = read_declarations().definitions
+TYPES = sorted(DECLARED.types)
+NAMES = list(callers(clinic()))
+every = pytest.mark.parametrize("name", NAMES)
+# Types whose rules say more than the policy does: tests/communication has them.
+RULED = {"Communication", "CommunicationRequest"}
+ATTEMPTS = effort(1)
+PATCHED = [{"op": "test", "path": "/resourceType", "value": "x"}]
+JSON_PATCH = "application/json-patch+json"
+PART = [
+    {"name": "type", "valueCode": "delete"},
+    {"name": "path", "valueString": "Resource.language"},
+]
+FHIRPATH = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": PART}]}
+WAYS = (
+    ("PUT", None, JSON),
+    ("DELETE", None, JSON),
+    ("PATCH", PATCHED, JSON_PATCH),
+    ("PATCH", FHIRPATH, JSON),
+)
+
+
+def ways(watch: Watch, caller: Caller, one: dict[str, Any]) -> Iterator[httpx.Response]:
+    """Each way to write a resource that is there; a version that it has, or has not, is named."""
+    at = f"{one['resourceType']}/{one['id']}"
+    tags = ({}, {"if_match": 'W/"1"'}, {"if_match": 'W/"7"'}, {"if_match": "*"})
+    turn = int(one["id"][2:])
+    for n, (method, body, kind) in enumerate(WAYS):
+        for tag in tags if effort(1) > 1 else [tags[(turn + n) % len(tags)]]:
+            yield watch.ask(caller, method, at, body or one, content_type=kind, **tag)
+
+
+def chosen(watch: Watch, caller: Caller, kind: str, *, writable: bool | None) -> list[Any]:
+    """Some resources of the type that he may write; may see only; None: may not see."""
+    oracle = watch.oracle
+    listed = (one for one in watch.world.resources.values() if one["resourceType"] == kind)
+    found = (
+        one
+        for one in listed
+        if oracle.allowed(caller, one, "u") is (writable is not None)
+        and (writable is None or oracle.writable(caller, one) is writable)
+    )
+    return list(islice(found, ATTEMPTS))
+
+
+@every
+def test_what_he_may_not_write_stays_as_it_is(watch: Watch, name: str) -> None:
+    caller, service = watch.callers[name], watch.callers["service"]
+    tried = [
+        one
+        for kind in TYPES
+        for writable in (None, False)
+        for one in chosen(watch, caller, kind, writable=writable)
+    ]
+    for one in tried:
+        hidden = not watch.oracle.visible(caller, one)
+        for answer in ways(watch, caller, one):
+            # Of what he sees, he may be told which version it has and what a patch tests.
+            allowed = {403} if hidden else {403, 409, 412, 422}
+            assert answer.status_code in allowed, f"{answer.request.method} {one}: {answer.text}"
+            assert "etag" not in answer.headers
+    for one in tried:
+        now = watch.get(service, f"{one['resourceType']}/{one['id']}").json()
+        assert now["meta"]["versionId"] == "1"
+
+
+@every
+def test_what_he_may_write_he_writes(watch: Watch, name: str) -> None:
+    """Unchanged, so that the world stays what it is; what is deleted is put back."""
+    caller, service = watch.callers[name], watch.callers["service"]
+    for kind in TYPES:
+        for one in chosen(watch, caller, kind, writable=True):
+            at = f"{kind}/{one['id']}"
+            answers = [watch.ask(caller, "PUT", at, one), watch.ask(caller, "DELETE", at)]
+            statuses = [answer.status_code for answer in answers]
+            ruled = kind in RULED or "extension" in one
+            if ruled and not caller.is_system:
+                assert set(statuses) <= {200, 403, 409, 422}, answers[0].text
+            else:
+                assert statuses == [200, 204], answers[0].text
+            if 204 in statuses:
+                assert watch.ask(service, "PUT", at, one).status_code == 201
+
+
+@every
+def test_whom_no_role_lets_write_a_type_creates_none(watch: Watch, name: str) -> None:
+    caller = watch.callers[name]
+    for kind in TYPES:
+        body = next(one for one in watch.world.resources.values() if one["resourceType"] == kind)
+        if may_write(caller, kind) and parts_of(caller, kind, "c"):
+            continue
+        for answer in (
+            watch.ask(caller, "POST", kind, body),
+            watch.ask(caller, "POST", kind, body, if_none_exist=f"_id={body['id']}"),
+            watch.ask(caller, "PUT", f"{kind}?_id={body['id']}", body),
+            watch.ask(caller, "PATCH", f"{kind}?_id={body['id']}", PATCHED, content_type=JSON_PATCH),
+            watch.ask(caller, "DELETE", f"{kind}?_id={body['id']}"),
+        ):
+            assert issue(answer) == (403, "forbidden")
+
+
+@every
+def test_a_condition_does_not_find_what_is_hidden(watch: Watch, name: str) -> None:
+    """By id or by words, alone or in a Bundle: the answer is that to what is not there."""
+    caller = watch.callers[name]
+    for kind in TYPES:
+        for one in chosen(watch, caller, kind, writable=None):
+            if not (may_write(caller, kind) and parts_of(caller, kind, "s")):
+                continue
+            for path in _conditions(one):
+                absent = path.replace("z", "y")
+                for method, body, headers in (
+                    ("PATCH", PATCHED, {"content_type": JSON_PATCH}),
+                    ("DELETE", None, {}),
+                    ("DELETE", None, {"if_match": 'W/"1"'}),
+                    ("PUT", one, {}),
+                    ("PUT", one, {"if_match": 'W/"1"'}),
+                ):
+                    there = watch.ask(caller, method, path, body, **headers)
+                    nowhere = watch.ask(caller, method, absent, body, **headers)
+                    assert alike(there, nowhere), f"{method} {path}: {there.text} {nowhere.text}"
+                    assert there.status_code in (204, 404, 405, 412), there.text
+
+
+def _conditions(one: dict[str, Any]) -> Iterator[str]:
+    kind = one["resourceType"]
+    yield f"{kind}?_id={one['id']}"
+    for number in one.get("identifier", ())[:1]:
+        yield f"{kind}?identifier=urn:x:mrn|{number['value']}"
+
+
+def alike(one: httpx.Response, other: httpx.Response) -> bool:
+    """Status, body and headers, apart from what is the clock's."""
+    return _told(one) == _told(other)
+
+
+def _told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
+    kept = {k: v for k, v in answer.headers.items() if k not in ("date",)}
+    return answer.status_code, answer.text, kept

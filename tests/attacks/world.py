@@ -1,0 +1,397 @@
+"""A small world in which everything that could leak is recognised.
+
+Each id, and each word that a resource holds, occurs nowhere else: `zi0007` is an id, `zq0007c` the
+third word of the same resource. So whatever an answer tells can be told from the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.attacks.oracle import STATE, Caller, Oracle
+
+Json = dict[str, Any]
+MARK = re.compile(r"z[iq]\d{4}[a-z]*")
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+PROFILES = "https://fhir.ghasi.af/StructureDefinition/"
+ATTACHMENT = PROFILES + "comm-attachment"
+MADE = "2026-01-31T09:00:00.000Z"
+# Types whose resources are about a patient, by the element that says so.
+ABOUT = {
+    "Communication": "subject",
+    "CommunicationRequest": "subject",
+    "Encounter": "subject",
+    "DocumentReference": "subject",
+    "Task": "for",
+    "List": "subject",
+    "RelatedPerson": "patient",
+    "CareTeam": "subject",
+    "Device": "patient",
+    "Basic": "subject",
+}
+
+
+@dataclass
+class World:
+    """Resources by `Type/id`, and the references of those that have a name."""
+
+    resources: dict[str, Json] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
+    _made: int = 0
+    _words: Iterator[str] = field(default_factory=lambda: iter(()))
+
+    @property
+    def oracle(self) -> Oracle:
+        return Oracle(dict(self.resources))
+
+    def __getitem__(self, name: str) -> str:
+        return self.named[name]
+
+    def id(self, name: str) -> str:
+        return self.named[name].partition("/")[2]
+
+    def add(self, kind: str, /, name: str = "", **elements: Any) -> str:
+        """A new resource, with words in each of its texts; its reference."""
+        self._made += 1
+        number = f"{self._made:04d}"
+        self._words = (f"zq{number}{chr(letter)}" for letter in range(ord("a"), ord("z") + 1))
+        id = f"zi{number}"
+        meta = {"versionId": "1", "lastUpdated": MADE, **elements.pop("meta", {})}
+        body = {**getattr(self, f"_{kind}", dict)(), **self._common(kind), **elements}
+        reference = f"{kind}/{id}"
+        self.resources[reference] = {"resourceType": kind, "id": id, "meta": meta, **body}
+        if name:
+            self.named[name] = reference
+        return reference
+
+    def word(self) -> str:
+        return next(self._words)
+
+    def _common(self, kind: str) -> Json:
+        if kind in ("Binary", "Bundle"):
+            return {}
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml">{self.word()}</div>'
+        found: Json = {"text": {"status": "generated", "div": div}}
+        if kind not in ("AuditEvent", "Provenance", "Subscription"):
+            found["identifier"] = [{"system": "urn:x:mrn", "value": self.word()}]
+        return found
+
+    # What a type must have, and every text that it may have and that searches look at.
+
+    def _person(self) -> Json:
+        return {
+            "name": [{"family": self.word(), "given": [self.word()]}],
+            "telecom": [{"system": "phone", "value": self.word()}],
+            "address": [{"city": self.word(), "line": [self.word()]}],
+        }
+
+    def concept(self) -> Json:
+        return {"text": self.word(), "coding": [{"system": "urn:x:code", "code": self.word()}]}
+
+    def _Patient(self) -> Json:
+        return {**self._person(), "birthDate": "1980-01-01", "active": True}
+
+    _Practitioner = _person
+    _RelatedPerson = _person
+
+    def _PractitionerRole(self) -> Json:
+        return {"code": [self.concept()], "active": True}
+
+    def _named(self) -> Json:
+        return {"name": self.word()}
+
+    _Organization = _named
+    _HealthcareService = _named
+    _Location = _named
+
+    def _CareTeam(self) -> Json:
+        return {"name": self.word(), "status": "active"}
+
+    def _Communication(self) -> Json:
+        return {
+            "status": "in-progress",
+            "sent": "2026-01-31T09:00:00Z",
+            "category": [self.concept()],
+            "payload": [{"contentString": self.word()}],
+            "note": [{"text": self.word()}],
+            "priority": "routine",
+        }
+
+    def _CommunicationRequest(self) -> Json:
+        return {
+            "status": "active",
+            "category": [self.concept()],
+            "payload": [{"contentString": self.word()}],
+            "note": [{"text": self.word()}],
+            "authoredOn": "2026-01-31T09:00:00Z",
+        }
+
+    def _Encounter(self) -> Json:
+        return {
+            "status": "planned",
+            "class": {"system": "urn:x:class", "code": self.word(), "display": self.word()},
+            "type": [self.concept()],
+            "reasonCode": [self.concept()],
+            "period": {"start": "2026-01-31"},
+        }
+
+    def _DocumentReference(self) -> Json:
+        attachment = {"title": self.word(), "contentType": "text/plain", "url": f"urn:{self.word()}"}
+        return {
+            "status": "current",
+            "date": MADE,
+            "description": self.word(),
+            "type": self.concept(),
+            "content": [{"attachment": {**attachment, "size": 5}}],
+        }
+
+    def _Task(self) -> Json:
+        return {
+            "status": "requested",
+            "intent": "order",
+            "description": self.word(),
+            "code": self.concept(),
+            "note": [{"text": self.word()}],
+        }
+
+    def _List(self) -> Json:
+        return {
+            "status": "current",
+            "mode": "working",
+            "title": self.word(),
+            "code": self.concept(),
+            "note": [{"text": self.word()}],
+        }
+
+    def _Appointment(self) -> Json:
+        return {
+            "status": "booked",
+            "description": self.word(),
+            "comment": self.word(),
+            "start": "2026-02-01T09:00:00Z",
+            "end": "2026-02-01T10:00:00Z",
+        }
+
+    def _Device(self) -> Json:
+        return {"manufacturer": self.word(), "deviceName": [self._device_name()]}
+
+    def _device_name(self) -> Json:
+        return {"name": self.word(), "type": "user-friendly-name"}
+
+    def _Basic(self) -> Json:
+        return {"code": self.concept()}
+
+    def _Binary(self) -> Json:
+        return {"contentType": f"text/{self.word()}", "data": "aGVsbG8="}
+
+    def _Bundle(self) -> Json:
+        return {"type": "collection", "identifier": {"value": self.word()}}
+
+    def _Group(self) -> Json:
+        return {"type": "person", "actual": True, "name": self.word(), "code": self.concept()}
+
+    def _Subscription(self) -> Json:
+        return {
+            "status": "requested",
+            "reason": self.word(),
+            "criteria": "Communication?status=completed",
+            "channel": {"type": "rest-hook", "endpoint": f"https://x.example/{self.word()}"},
+        }
+
+    def _AuditEvent(self) -> Json:
+        return {
+            "type": {"system": "urn:x:audit", "code": self.word()},
+            "recorded": MADE,
+            "agent": [{"requestor": True, "name": self.word()}],
+            "source": {"observer": {"display": self.word()}},
+        }
+
+    def _Provenance(self) -> Json:
+        return {
+            "recorded": MADE,
+            "reason": [self.concept()],
+            "agent": [{"who": {"display": self.word()}}],
+            "target": [{"display": self.word()}],
+        }
+
+
+def refer(*references: str) -> list[Json]:
+    return [{"reference": text} for text in references]
+
+
+def to(reference: str | None) -> Json:
+    return {"reference": reference} if reference else {}
+
+
+def label(code: str) -> Json:
+    return {"security": [{"system": CONFIDENTIALITY, "code": code}]}
+
+
+def clinic() -> World:
+    """People; patients that are open (zahra, omid), of sami's care team (sealed), of nobody's
+    (vault); and of each type a resource about each of them, and about nobody, among changing people.
+    """
+    world = _people()
+    for kind in ("Organization", "Location", "HealthcareService", "Binary", "Bundle"):
+        world.add(kind)
+    together = [world["zahra"], world["vault"]]
+    world.add("Group", member=[{"entity": to(one)} for one in together])
+    world.add("Appointment", participant=[{"actor": to(one), "status": "accepted"} for one in together])
+    world.add("PractitionerRole", practitioner=to(world["amina"]))
+    world.add("Subscription")
+    people = ["amina", "farid", "sami", "zahra", "karim", "sealed", "omid"]
+    for n, about in enumerate(("zahra", "omid", "sealed", "vault", "")):
+        _records(world, about and world[about], [world[p] for p in people[n:] + people[:n]])
+    _conversations(world)
+    return world
+
+
+def talks() -> World:
+    """The same people, and what they say to each other only."""
+    world = _people()
+    role = world.resources.pop(world.add("PractitionerRole"))
+    world.resources["PractitionerRole/on-call"] = role | {"id": "on-call"}
+    _conversations(world)
+    return world
+
+
+def _people() -> World:
+    world = World()
+    for name in ("amina", "farid", "sami", "laila"):
+        world.add("Practitioner", name)
+    for name, meta in (("zahra", {}), ("omid", {}), ("sealed", label("R")), ("vault", label("V"))):
+        world.add("Patient", name, meta=meta, generalPractitioner=refer(world["amina"]))
+    world.add("RelatedPerson", "karim", patient=to(world["zahra"]))
+    _teams(world)
+    return world
+
+
+def _teams(world: World) -> None:
+    """Farid was in the team of sealed; amina is in one that is over."""
+    members: list[Json] = [
+        {"member": to(world["sami"])},
+        {"member": to(world["farid"]), "period": {"end": "2025-12-31"}},
+    ]
+    world.add("CareTeam", "team", subject=to(world["sealed"]), participant=members)
+    for more in ({"status": "inactive"}, {"period": {"end": "2025-12-31"}}):
+        mine = [{"member": to(world["amina"])}]
+        world.add("CareTeam", subject=to(world["sealed"]), participant=mine, **more)
+    world.add("CareTeam", subject=to(world["zahra"]), participant=[{"member": to(world["farid"])}])
+
+
+def _records(world: World, about: str, people: list[str]) -> None:
+    """One of each type about a patient; whoever comes first in `people` has most to do with it."""
+    first, second, third, *_ = people
+    staff = [one for one in people if one.startswith("Practitioner/")]
+
+    def add(kind: str, **elements: Any) -> str:
+        place = {ABOUT[kind]: to(about)} if about and kind in ABOUT else {}
+        return world.add(kind, **place, **elements)
+
+    seen = add("Communication", sender=to(first), recipient=refer(second))
+    add("Communication", sender=to(staff[-1]), recipient=refer(staff[0], third))
+    add("CommunicationRequest", requester=to(first), recipient=refer(second))
+    add("CommunicationRequest", requester=to(staff[1]), sender=to(third), recipient=refer(staff[0]))
+    visit = add("Encounter", participant=[{"individual": to(staff[0])}])
+    document = add("DocumentReference", author=refer(first))
+    task = add("Task", owner=to(first), requester=to(staff[1]), focus=to(seen))
+    add("Task", owner=to(staff[2]), requester=to(second), encounter=to(visit))
+    add("List", source=to(staff[0]), entry=[{"item": to(text)} for text in (seen, document)])
+    makers = [one for one in people if not one.startswith("RelatedPerson/")]
+    add("List", source=to(makers[0]), encounter=to(visit), entry=[{"item": to(task)}])
+    actors = [{"actor": to(one), "status": "accepted"} for one in (about, staff[1]) if one]
+    world.add("Appointment", participant=actors)
+    add("Device")
+    # Whose it is: the caller's own, for who keeps one.
+    world.add("Basic", subject=to(first), author=to(second))
+    world.add("Basic", subject=to(about or third))
+    if about:
+        add("RelatedPerson")
+        world.add("Group", member=[{"entity": to(about)}])
+        world.add("AuditEvent", entity=[{"what": to(about), "name": world.word()}])
+        world.add("Provenance", target=refer(about))
+
+
+def _conversations(world: World) -> None:
+    """Threads with messages and attachments: about zahra, sealed and nobody."""
+    for about in ("zahra", "sealed", ""):
+        place = {"subject": to(world[about])} if about else {}
+        both = [world["amina"], world["farid"], *([world[about]] if about else [])]
+        thread = world.add("Communication", f"thread {about}", **place)
+        body = world.resources[thread]
+        del body["payload"], body["category"], body["note"]
+        body |= {
+            "meta": {**body["meta"], "profile": [PROFILES + "comm-thread"]},
+            "topic": {"text": f"zq{thread[-4:]}z"},
+            "sender": to(world["amina"]),
+            "recipient": refer(*both),
+        }
+        profile = {"profile": [PROFILES + "comm-message"]}
+        said = {"partOf": refer(thread), "sender": to(world["amina"]), "meta": profile, **place}
+        files = {state: _attachment(world, thread, place, state) for state in STATES}
+        for name, state, status in (
+            ("sent", "clean", "in-progress"),
+            ("withdrawn", "clean", "entered-in-error"),
+        ):
+            file = files[state] if name == "sent" else _attachment(world, thread, place, state)
+            part = {"contentReference": to(file)}
+            world.add(
+                "Communication",
+                f"{name} {about}",
+                **{**said, "status": status, "recipient": refer(*both[1:]), "payload": [part]},
+            )
+
+
+STATES = {
+    "initiated": ("current", "preliminary"),
+    "quarantined": ("current", "preliminary"),
+    "clean": ("current", "final"),
+}
+
+
+def _attachment(world: World, thread: str, place: Json, state: str) -> str:
+    status, doc_status = STATES[state]
+    return world.add(
+        "DocumentReference",
+        f"file {state} {thread}",
+        meta={"profile": [ATTACHMENT]},
+        extension=[{"url": STATE, "valueCode": state}],
+        status=status,
+        docStatus=doc_status,
+        author=refer(world["amina"]),
+        context={"related": refer(thread)},
+        **place,
+    )
+
+
+def callers(world: World) -> dict[str, Caller]:
+    """One of each kind of person; every role of the policy is somebody's."""
+
+    def one(name: str, *roles: str, sub: str = "", **more: Any) -> Caller:
+        return Caller(name, sub or f"usr_{world.id(name)}", roles, **more)
+
+    def patient(name: str) -> Caller:
+        return Caller(name, f"pat_{world.id(name)}", ("PATIENT",))
+
+    zahra, sealed = world["zahra"], world["sealed"]
+    listed = [
+        one("amina", "DOCTOR"),
+        one("farid", "DOCTOR"),
+        one("sami", "NURSE"),
+        one("laila", "NURSE", "ADMIN"),
+        patient("zahra"),
+        patient("sealed"),
+        patient("omid"),
+        one("karim", "PATIENT", sub=f"rel_{world.id('karim')}", patient=zahra),
+        Caller("both", f"usr_{world.id('farid')}", ("PATIENT", "DOCTOR"), sealed),
+        Caller("admin", "usr_admin", ("ADMIN",)),
+        Caller("service", "usr_service", ("SERVICE",)),
+        Caller("app", "some-app", ("DOCTOR",)),
+        Caller("lost patient", "usr_lost", ("PATIENT",)),
+        Caller("visitor", "usr_visitor", ("VISITOR",)),
+        Caller("nobody", "usr_nobody"),
+    ]
+    return {caller.name: caller for caller in listed}
