@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fhir_server import __version__
-from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, rules
+from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, UNIQUE, rules
 from fhir_server.declarations import Declarations, read_declarations
 from fhir_server.definitions.model import Definitions
 from fhir_server.files import FileStore, build_files, build_scanner
@@ -44,6 +44,7 @@ from fhir_server.terminology import Terminologies, build_terminologies
 from fhir_server.workers.attachments import Attachments
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
+from fhir_server.workers.gdpr import Gdpr
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
 from fhir_server.workers.sweep import Keeping, sweeping
@@ -76,6 +77,10 @@ class Core:
     def incoming(self) -> Incoming:
         """Takes other services' events in."""
         return Incoming(self.interactions, self.mappings.consumed)
+
+    def gdpr(self) -> Gdpr:
+        """Does what requests under the GDPR ask for."""
+        return Gdpr(self.store, self.interactions, {})
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""
@@ -121,7 +126,12 @@ def _interactions(
 ) -> Interactions:
     events = declared.mappings.events
     registry = Registry(
-        declared.definitions, rules(settings.attachments), OPERATIONS, REACTIONS, PLACES
+        declared.definitions,
+        rules(settings.attachments, declared.gdpr),
+        OPERATIONS,
+        REACTIONS,
+        PLACES,
+        UNIQUE,
     )
     pipeline = Pipeline(
         declared.definitions,
@@ -139,7 +149,7 @@ def _interactions(
     writes = Writes(pipeline, reader, Conditions(store.planner, store.access))
     return Interactions(
         pipeline,
-        Intents(pipeline.own, registry.reserved),
+        Intents(pipeline.own, registry.reserved, registry.alone),
         writes,
         reader,
         Searcher(store.sessions, store.planner, store.across),
@@ -200,6 +210,7 @@ def create_app(settings: Settings) -> Application:
         async with (
             sweeping(core.store, keeping),
             attachments.running(),
+            core.gdpr().running(),
             core.store.doorbell.ringing(),
             moving_events(core, broker),
         ):
