@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fhir_server import __version__
-from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, UNIQUE, rules
+from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, UNIQUE, Policy, rules
+from fhir_server.communication.gdpr.redact import build_redactor
 from fhir_server.declarations import Declarations, read_declarations
+from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.model import Definitions
 from fhir_server.files import FileStore, build_files, build_scanner
 from fhir_server.http.auth import Authenticator
@@ -44,6 +46,7 @@ from fhir_server.terminology import Terminologies, build_terminologies
 from fhir_server.workers.attachments import Attachments
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
+from fhir_server.workers.erasure import Eraser
 from fhir_server.workers.gdpr import Gdpr
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
@@ -62,6 +65,7 @@ class Core:
     interactions: Interactions
     terminologies: Terminologies
     files: FileStore
+    policy: Policy
 
     def broker(self, settings: Settings) -> Broker | None:
         """The NATS that the settings name, if any."""
@@ -80,7 +84,9 @@ class Core:
 
     def gdpr(self) -> Gdpr:
         """Does what requests under the GDPR ask for."""
-        return Gdpr(self.store, self.interactions, {})
+        redactor = build_redactor(self.policy, self.definitions, load_facts())
+        eraser = Eraser(self.store, self.interactions, self.files, self.definitions, redactor)
+        return Gdpr(self.store, self.interactions, {"erase": eraser})
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""
@@ -107,7 +113,9 @@ def build_core(settings: Settings) -> Core:
     )
     files = build_files(settings.files or settings.data_dir / "files")
     interactions = _interactions(declared, store, settings, base)
-    return Core(definitions, declared.mappings, store, interactions, terminologies, files)
+    return Core(
+        definitions, declared.mappings, store, interactions, terminologies, files, declared.gdpr
+    )
 
 
 @asynccontextmanager

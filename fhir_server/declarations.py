@@ -41,7 +41,7 @@ def _read(root: Path) -> Declarations:
     definitions = load_definitions(root, facts)
     validator = _validator(facts, definitions)
     mappings = load_mappings(root / "mappings", definitions, facts.structures)
-    gdpr, wrong = read_policy(root / "capability" / FILE)
+    gdpr, wrong = read_policy(root / "capability" / FILE, definitions)
     mistakes = [*wrong, *validator.mistakes(), *_policy(definitions), *_untold(mappings)]
     if mistakes:
         raise DeclarationError(mistakes)

@@ -1,7 +1,7 @@
 """The domain: what threads, messages and receipts mean beyond their shape.
 
-Rules are attached to profiles, so that both faces meet them; see `rules`, `OPERATIONS`, `REACTIONS`,
-`PLACES` and `UNIQUE`.
+Rules are attached to profiles, so that both faces meet them; see `rules`, `OPERATIONS`,
+`REACTIONS`, `PLACES` and `UNIQUE`.
 """
 
 from collections.abc import Mapping

@@ -21,8 +21,8 @@ BASE = "http://hl7.org/fhir/StructureDefinition/"
 class Registry:
     """Rules by profile, operations by type and code; base definitions count as profiles.
 
-    `places` are the profiles of which a tenant has one resource only, with its id; `unique` those of
-    which there may be one that a search finds, with what makes the search of a resource.
+    `places` are the profiles of which a tenant has one resource only, with its id; `unique`
+    those of which there may be one that a search finds, with what makes the search.
     """
 
     def __init__(
