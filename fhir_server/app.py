@@ -9,8 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from fhir_server import __version__
-from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, rules
+from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, UNIQUE, Policy, rules
+from fhir_server.communication.gdpr.redact import build_redactor
 from fhir_server.declarations import Declarations, read_declarations
+from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.model import Definitions
 from fhir_server.files import FileStore, build_files, build_scanner
 from fhir_server.http.auth import Authenticator
@@ -48,6 +50,8 @@ from fhir_server.workers.attachments import Attachments
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
 from fhir_server.workers.delivery import Delivery
+from fhir_server.workers.erasure import Eraser
+from fhir_server.workers.gdpr import Gdpr
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
 from fhir_server.workers.sweep import Keeping, sweeping
@@ -65,6 +69,7 @@ class Core:
     interactions: Interactions
     terminologies: Terminologies
     files: FileStore
+    policy: Policy
 
     def broker(self, settings: Settings) -> Broker | None:
         """The NATS that the settings name, if any."""
@@ -84,6 +89,12 @@ class Core:
     def delivery(self) -> Delivery:
         """Where events go without a broker."""
         return Delivery(self.incoming(), self.mappings.consumed.values())
+
+    def gdpr(self) -> Gdpr:
+        """Does what requests under the GDPR ask for."""
+        redactor = build_redactor(self.policy, self.definitions, load_facts())
+        eraser = Eraser(self.store, self.interactions, self.files, self.definitions, redactor)
+        return Gdpr(self.store, self.interactions, {"erase": eraser})
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""
@@ -111,7 +122,9 @@ def build_core(settings: Settings, root: Path | None = None) -> Core:
     )
     files = build_files(settings.files or settings.data_dir / "files")
     interactions = _interactions(declared, store, settings, base)
-    return Core(definitions, declared.mappings, store, interactions, terminologies, files)
+    return Core(
+        definitions, declared.mappings, store, interactions, terminologies, files, declared.gdpr
+    )
 
 
 @asynccontextmanager
@@ -131,7 +144,12 @@ def _interactions(
     events = declared.mappings.events
     endpoints = Endpoints(settings, production=settings.environment == "production")
     registry = Registry(
-        declared.definitions, rules(settings.attachments, endpoints), OPERATIONS, REACTIONS, PLACES
+        declared.definitions,
+        rules(settings.attachments, endpoints, declared.gdpr),
+        OPERATIONS,
+        REACTIONS,
+        PLACES,
+        UNIQUE,
     )
     pipeline = Pipeline(
         declared.definitions,
@@ -152,7 +170,7 @@ def _interactions(
     writes = Writes(pipeline, reader, Conditions(store.planner, store.access))
     return Interactions(
         pipeline,
-        Intents(pipeline.own, registry.reserved),
+        Intents(pipeline.own, registry.reserved, registry.alone),
         writes,
         reader,
         Searcher(store.sessions, store.planner, store.across),
@@ -217,6 +235,7 @@ def create_app(settings: Settings) -> Application:
             core.interactions.audit.trail.running(),
             sweeping(core.store, keeping),
             attachments.running(),
+            core.gdpr().running(),
             core.store.doorbell.ringing(),
             moving_events(core, broker),
         ):

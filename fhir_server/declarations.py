@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fhir_server.communication import rules
+from fhir_server.communication import Policy, rules
+from fhir_server.communication.gdpr.policy import FILE, read_policy
 from fhir_server.declared import declared_root
 from fhir_server.definitions.facts import Facts, load_facts
 from fhir_server.definitions.loader import DeclarationError, load_definitions
@@ -25,6 +26,7 @@ class Declarations:
     definitions: Definitions
     mappings: Mappings
     validator: Validator
+    gdpr: Policy
 
 
 def read_declarations(root: Path | None = None) -> Declarations:
@@ -39,10 +41,11 @@ def _read(root: Path) -> Declarations:
     definitions = load_definitions(root, facts)
     validator = _validator(facts, definitions)
     mappings = load_mappings(root / "mappings", definitions, facts.structures)
-    mistakes = [*validator.mistakes(), *_policy(definitions), *_untold(mappings)]
+    gdpr, wrong = read_policy(root / "capability" / FILE, definitions)
+    mistakes = [*wrong, *validator.mistakes(), *_policy(definitions), *_untold(mappings)]
     if mistakes:
         raise DeclarationError(mistakes)
-    return Declarations(definitions, mappings, validator)
+    return Declarations(definitions, mappings, validator, gdpr)
 
 
 def _validator(facts: Facts, definitions: Definitions) -> Validator:

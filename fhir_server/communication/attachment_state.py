@@ -20,12 +20,13 @@ SHA256 = f"{CANONICAL}/StructureDefinition/sha-256"
 FILE = f"{CANONICAL}/NamingSystem/file"
 # Where the content is; a test holds it against the declared route.
 ADDRESS = "/v1/communication/attachments/att_{id}/content"
-INITIATED, QUARANTINED, CLEAN, INFECTED, ABANDONED = (
+INITIATED, QUARANTINED, CLEAN, INFECTED, ABANDONED, ERASED = (
     "initiated",
     "quarantined",
     "clean",
     "infected",
     "abandoned",
+    "erased",
 )
 NEXT: Mapping[str, tuple[str, ...]] = {
     INITIATED: (QUARANTINED, ABANDONED),
@@ -40,6 +41,7 @@ STATUS: Mapping[str, tuple[str, str]] = {
     CLEAN: ("current", "final"),
     INFECTED: ("entered-in-error", "entered-in-error"),
     ABANDONED: ("entered-in-error", "entered-in-error"),
+    ERASED: ("entered-in-error", "entered-in-error"),
 }
 UPLOADED = "communication.attachment.uploaded"
 CLEARED = "communication.attachment.cleared"

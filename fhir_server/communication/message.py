@@ -20,6 +20,7 @@ MUTABLE = frozenset({"status", "statusReason", "meta", "identifier"})
 WITHDRAWN = "entered-in-error"
 SENT = "communication.message.sent"
 READ = "communication.message.read"
+REDACTED = "communication.message.redacted"
 MARK_READ = "mark-read"
 
 
@@ -27,7 +28,7 @@ class MessageRule:
     """The profile comm-message."""
 
     profile = "comm-message"
-    announces = (SENT, READ)
+    announces = (SENT, READ, REDACTED)
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """The thread, which must stay open until the message is in, and what is sent with it."""
@@ -45,11 +46,13 @@ class MessageRule:
             self._change(ctx, draft, snapshot)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
-        """sent, or read by the caller."""
+        """sent, read by the caller, or redacted by an erasure."""
         if draft.kind == "create":
             yield Event(SENT, draft)
         elif draft.operation == MARK_READ:
             yield Event(READ, draft)
+        elif draft.erases:
+            yield Event(REDACTED, draft)
 
     def _send(self, ctx: Context, message: Resource, snapshot: Snapshot) -> None:
         thread = _open_thread(message, snapshot)

@@ -41,12 +41,16 @@ class Drafting:
 
     def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
         """What its rules want to see."""
+        if draft.erases:
+            return
         for rule in self._rules(draft):
             yield from rule.reads(ctx, draft)
 
     def finish(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> list[Event]:
         """Completes it, or refuses it; what happens when it is committed."""
         self._check_rights(ctx, draft)
+        if draft.kind == "erase":
+            return []
         self.complete(ctx, draft, snapshot)
         if draft.kind != "delete":
             self._check_profiles(draft)
@@ -54,6 +58,8 @@ class Drafting:
 
     def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         """Lets the rules complete or refuse it."""
+        if draft.erases:
+            return
         for rule in self._rules(draft):
             rule.complete(ctx, draft, snapshot)
 

@@ -58,11 +58,12 @@ class Intent:
 @dataclass(frozen=True, slots=True)
 class Intents:
     """The intents of each interaction; `own` makes references to this server relative, `reserved`
-    are the places of resources that a tenant has one of. `criteria` are what the scopes limit the
-    write to."""
+    are the places of resources that a tenant has one of, and `alone` tells of a resource the search
+    that finds the one there may be. `criteria` are what the scopes limit the write to."""
 
     own: Callable[[Resource], Resource]
     reserved: Collection[Ref] = ()
+    alone: Callable[[str, Resource], Criteria] = lambda _, __: ()
 
     def create(
         self,
@@ -74,6 +75,8 @@ class Intents:
     ) -> Intent:
         """A new resource, or with a condition the one there is: then `created` is false."""
         check_type(type, resource)
+        if condition is None and (where := self.alone(type, resource)):
+            condition = Condition(type, where)
         id = new_id()
 
         def plan(body: Any, page: Page | None) -> Choice:

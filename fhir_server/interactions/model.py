@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fhir_server.context import Context
 from fhir_server.store.stored import Stored
 from fhir_server.store.write import Kind
 
 Resource = dict[str, Any]
+DraftKind = Kind | Literal["erase"]
 LIFETIME = timedelta(hours=24)
 
 
@@ -87,9 +88,12 @@ class Draft:
     """A version being made. Rules complete `resource` by setting its elements anew; they never
     change a nested value, which may belong to a plan that is decided again. `base` is what it
     supersedes; `chosen_id` marks a new resource whose id the client chose; `method` is that of the
-    request, where it is not the kind's own; `caused` one that no request asked for but an event."""
+    request, where it is not the kind's own; `caused` one that no request asked for but an event.
+    `erases` makes of an earlier version what is left of it: then nothing else is kept of any, and
+    no rule has a say, for it is no change of the domain's. A draft of kind `erase` is one earlier
+    `version` by itself."""
 
-    kind: Kind
+    kind: DraftKind
     type: str
     id: str
     resource: Resource
@@ -99,6 +103,8 @@ class Draft:
     chosen_id: bool = False
     method: str | None = None
     caused: bool = False
+    erases: Callable[[Resource], Resource] | None = None
+    version: int | None = None
 
     @property
     def made(self) -> str:

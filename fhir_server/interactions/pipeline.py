@@ -49,6 +49,7 @@ from fhir_server.interactions.versions import (
     guards,
     kept_answer,
     outbox_event,
+    past,
     replayed,
     touching,
     with_stored,
@@ -60,7 +61,8 @@ from fhir_server.store.history import History
 from fhir_server.store.index import Indexer
 from fhir_server.store.load import Loader
 from fhir_server.store.session import Session, Sessions
-from fhir_server.store.write import Change
+from fhir_server.store.write import Change, Past
+from fhir_server.store.write.erasing import superseded
 
 ATTEMPTS = 16
 BUSY = "the resource is being changed by others at the same time; try again"
@@ -206,6 +208,9 @@ class Pipeline:
         if further:
             changes += further
             results[0] = touching(results[0], caused, further)
+        erased = await self._erased(
+            session, [draft for _, drafts, _ in decided for draft in drafts]
+        )
         await self.committer.commit(
             session,
             ctx,
@@ -213,6 +218,7 @@ class Pipeline:
             guards(reads, snapshot, changes),
             [outbox_event(ctx, self.describe, event) for event in events],
             kept_answer(ctx, idempotency, results[0]),
+            erased,
         )
         await self._within(session, ctx, decided, "delete")
         return results
@@ -244,9 +250,10 @@ class Pipeline:
         written: list[Change] = []
         results: list[Result] = []
         async for _, drafts, result in in_turns(decided):
-            changes = [change(ctx, self.indexer, d, bases[d.type, d.id]) for d in drafts]
+            made = [draft for draft in drafts if draft.kind != "erase"]
+            changes = [change(ctx, self.indexer, d, bases[d.type, d.id]) for d in made]
             written += changes
-            results.append(touching(with_stored(result, drafts, changes), drafts, changes))
+            results.append(touching(with_stored(result, made, changes), made, changes))
         return written, results
 
     def _decided(self, step: Step, snapshot: Mapping[Ref, Seen]) -> Decided:
@@ -296,6 +303,22 @@ class Pipeline:
             for id in hidden:
                 with places[id]:
                     raise forbidden("your role and scopes do not cover this resource")
+
+    async def _erased(self, session: Session, drafts: Iterable[Draft]) -> list[Past]:
+        """The earlier versions that are overwritten. They cannot become more: a version joins them
+        only when the one that is being superseded here changes."""
+        erasing = [draft for draft in drafts if draft.erases]
+        if not erasing:
+            return []
+        ids: dict[str, list[str]] = defaultdict(list)
+        for draft in erasing:
+            if draft.kind != "erase":
+                ids[draft.type].append(draft.id)
+        found: dict[tuple[str, str], list[tuple[int, bytes]]] = defaultdict(list)
+        for type_, listed in ids.items():
+            for id, version, body in await superseded(session, type_, listed):
+                found[type_, id].append((version, body))
+        return [one for draft in erasing for one in past(draft, found[draft.type, draft.id])]
 
     async def _bases(
         self, session: Session, decided: Iterable[Decided], locking: Locking

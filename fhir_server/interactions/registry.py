@@ -3,22 +3,26 @@ which resources have their place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from fhir_server.definitions.model import Definitions, Profile
 from fhir_server.fhir.path import Path, compile
-from fhir_server.interactions.model import Event, Operation, Reaction, Ref, Rule
+from fhir_server.interactions.model import Event, Operation, Reaction, Ref, Resource, Rule
+from fhir_server.interactions.plan import Criteria
 from fhir_server.problems import Problem
 
+# The search that finds the resource of which there may be one only.
+Unique = Callable[[Resource], Criteria]
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 class Registry:
     """Rules by profile, operations by type and code; base definitions count as profiles.
 
-    `places` are the profiles of which a tenant has one resource only, with its id.
+    `places` are the profiles of which a tenant has one resource only, with its id; `unique`
+    those of which there may be one that a search finds, with what makes the search.
     """
 
     def __init__(
@@ -28,6 +32,7 @@ class Registry:
         operations: Iterable[Operation],
         reactions: Mapping[str, Reaction] = MappingProxyType({}),
         places: Mapping[str, str] = MappingProxyType({}),
+        unique: Mapping[str, Unique] = MappingProxyType({}),
     ) -> None:
         self._profiles = definitions.profiles
         self._rules = {self._url(definitions, rule.profile): rule for rule in rules}
@@ -36,6 +41,10 @@ class Registry:
         kept = ((definitions.profile(name), id) for name, id in places.items())
         self._places = {profile.url: Ref(profile.type, id) for profile, id in kept}
         self.reserved = frozenset(self._places.values())
+        self._unique: dict[str, list[tuple[str, Unique]]] = {}
+        for name, search in unique.items():
+            profile = definitions.profile(name)
+            self._unique.setdefault(profile.type, []).append((profile.url, search))
         self._implied = _implied(definitions.profiles.values())
 
     @staticmethod
@@ -65,6 +74,14 @@ class Registry:
     def in_place(self, ref: Ref, profiles: Iterable[str]) -> bool:
         """Whether a resource of those profiles belongs there."""
         return any(self._places.get(url) == ref for url in profiles)
+
+    def alone(self, resource_type: str, resource: Resource) -> Criteria:
+        """The search that finds the one there may be of its kind; none where there may be many."""
+        if resource_type not in self._unique:
+            return ()
+        profiles = self.profiles(resource_type, resource)
+        found = (search(resource) for url, search in self._unique[resource_type] if url in profiles)
+        return next(found, ())
 
     def ruled(self, resource_type: str) -> bool:
         """Whether some rule decides about every resource of the type."""

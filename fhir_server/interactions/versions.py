@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fhir_server.context import Context
 from fhir_server.fhir.ids import new_id
 from fhir_server.fhir.instant import now_text
-from fhir_server.fhir.json import dumps
+from fhir_server.fhir.json import dumps, parse
 from fhir_server.interactions.model import (
     Answer,
     Describe,
@@ -21,15 +21,18 @@ from fhir_server.interactions.model import (
     Result,
     Snapshot,
 )
-from fhir_server.problems import Problem
+from fhir_server.problems import Problem, gone
 from fhir_server.store.index import Indexer
 from fhir_server.store.stored import Stored
-from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent
+from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent, Past
+from fhir_server.store.write.erasing import ERASED
 
 
 def change(ctx: Context, indexer: Indexer, draft: Draft, base: int) -> Change:
     """The version after `base`."""
     version = base + 1
+    if draft.kind == "erase":
+        raise ValueError("an earlier version is no change")
     if draft.kind == "delete":
         gone = Stored(draft.type, draft.id, version, ctx.now, b"")
         return Change("delete", gone, None, base)
@@ -37,6 +40,16 @@ def change(ctx: Context, indexer: Indexer, draft: Draft, base: int) -> Change:
     stored = Stored(draft.type, draft.id, version, ctx.now, body, draft.made)
     row = indexer.row(ctx.tenant, draft.type, draft.resource)
     return Change(draft.kind, stored, row, base)
+
+
+def past(draft: Draft, superseded: Iterable[tuple[int, bytes]]) -> Iterator[Past]:
+    """The earlier versions that the draft overwrites."""
+    if draft.kind == "erase" and draft.version is not None:
+        yield Past(draft.type, draft.id, draft.version, dumps(draft.resource))
+    elif draft.erases and draft.base:
+        bodies = ((version, parse(body)) for version, body in superseded)
+        for version, resource in (*bodies, (draft.base.stored.version, draft.base.resource)):
+            yield Past(draft.type, draft.id, version, dumps(draft.erases(resource)))
 
 
 def outbox_event(ctx: Context, describe: Describe, event: Event) -> OutboxEvent:
@@ -86,9 +99,11 @@ def guards(reads: Mapping[Ref, Read], snapshot: Snapshot, changes: Sequence[Chan
 
 
 def replayed(found: Sequence[KeptAnswer], idempotency: Idempotency) -> Answer:
-    """The earlier answer; 422 where a key was another request's."""
+    """The earlier answer; 422 where a key was another request's, 410 where it was erased."""
     if any(kept.fingerprint != idempotency.fingerprint for kept in found):
         raise Problem(422, "duplicate", "the Idempotency-Key was used for another request")
+    if found[0].status == ERASED:
+        raise gone("what this request led to")
     return Answer(found[0].status, found[0].body, found[0].headers)
 
 

@@ -14,6 +14,8 @@ from fhir_server.problems import Issue, Problem
 
 REQUIRED: Final = "required"
 OPTIONAL: Final = "optional"
+# One of several fields, of which a request names exactly one.
+EITHER: Final = "either"
 SHOWN_NAME: Final = 64
 MOST_ISSUES: Final = 100
 
@@ -48,9 +50,22 @@ class Body:
                 _read(taken, value, found, issues)
         missing = (n for n, t in self.taken.items() if t.required and document.get(n) is None)
         issues += [_issue(name, "is required") for name in missing]
+        issues += self._chosen(document)
         if issues:
             raise Problem(400, "invalid", issues[0].diagnostics, issues=issues)
         return found
+
+    @property
+    def choices(self) -> list[str]:
+        """The fields of which a request names exactly one."""
+        return [name for name, taken in self.taken.items() if taken.declared == EITHER]
+
+    def _chosen(self, document: Mapping[str, Any]) -> list[Issue]:
+        choices = self.choices
+        named = [name for name in choices if document.get(name) is not None]
+        if not choices or len(named) == 1:
+            return []
+        return [_issue((named or choices)[0], f"is one of {', '.join(choices)}: name exactly one")]
 
 
 def _read(taken: Taken, value: Any, found: dict[str, Any], issues: list[Issue]) -> None:
@@ -85,7 +100,7 @@ def compile_body(takes: Mapping[str, Any], fields: Mapping[str, Field], faults: 
             faults.at(name).unknown("field", name, [n for n, f in fields.items() if f.steps])
             continue
         taken[name] = Taken(field, declared == REQUIRED, declared)
-        if declared in (REQUIRED, OPTIONAL) or _is_word(declared):
+        if declared in (REQUIRED, OPTIONAL, EITHER) or _is_word(declared):
             continue
         try:
             defaults[name] = field.encode(declared)

@@ -113,8 +113,9 @@ def _criteria(
     compiler: RouteCompiler, line: ConsumeDeclaration, body: Body, faults: Faults
 ) -> Iterator[Any]:
     names = SearchNames(compiler.definitions.types)
-    names.check(compiler.declared.resource, line.once.items(), faults)
-    for name, words in line.once.items():
+    once = line.once or {}
+    names.check(compiler.declared.resource, once.items(), faults)
+    for name, words in once.items():
         value = supply(words, (), body.taken, faults.at(name))
         if value is not None:
             yield name, value

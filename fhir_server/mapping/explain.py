@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fhir_server.definitions.model import Definitions, SearchParameter, ServedType
-from fhir_server.mapping.body import OPTIONAL, REQUIRED
+from fhir_server.mapping.body import EITHER, OPTIONAL, REQUIRED
 from fhir_server.mapping.derived import DerivedField
 from fhir_server.mapping.field import Field
 from fhir_server.mapping.loader import Concept, Mappings
 from fhir_server.mapping.route import Route
 
-WORDS = (REQUIRED, OPTIONAL)
+WORDS = (REQUIRED, OPTIONAL, EITHER)
 _OF_TYPE = re.compile(r"\.ofType\(\w+\)")
 
 

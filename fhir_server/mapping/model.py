@@ -197,7 +197,8 @@ class ConsumeDeclaration(Declaration):
     `subjects` are where another service's event comes from; our own comes from where it is
     published, and names none. `when` the data it must have to concern us; `takes` and
     `set` as in a route, where data that is not named is ignored; `id` the field that names the
-    resource of an update; `once` the search that finds what a create made already.
+    resource of an update; `once` the search that finds what a create made already, or
+    {} where the domain knows of itself what there may be one of.
     """
 
     subjects: tuple[str, ...] = ()
@@ -206,13 +207,13 @@ class ConsumeDeclaration(Declaration):
     takes: dict[str, Any]
     set: dict[str, Any] = {}
     id: str | None = None
-    once: dict[str, str] = {}
+    once: dict[str, str] | None = None
 
     @model_validator(mode="after")
     def _is_one_resource(self) -> ConsumeDeclaration:
         if self.does == "update" and (self.id is None or self.once):
             raise ValueError("an update needs `id`, the field that names the resource")
-        if self.does == "create" and (not self.once or self.id):
+        if self.does == "create" and (self.once is None or self.id):
             raise ValueError("a create needs `once`, the search that finds what is there already")
         return self
 

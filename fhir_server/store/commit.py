@@ -10,7 +10,8 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from fhir_server.context import Context
 from fhir_server.store.session import Args, Session
-from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent, Writer
+from fhir_server.store.write import Change, Guard, KeptAnswer, OutboxEvent, Past, Writer
+from fhir_server.store.write.erasing import erasing
 
 
 class OvertakenError(Exception):
@@ -31,12 +32,16 @@ class Committer:
         guards: Sequence[Guard],
         events: Sequence[OutboxEvent],
         answer: KeptAnswer | None,
+        past: Sequence[Past] = (),
     ) -> None:
-        """Raises OvertakenError when a guard, a base version or the key was overtaken."""
+        """Raises OvertakenError when a guard, a base version or the key was overtaken. What
+        belongs to `past` is erased with it."""
         groups = _groups(changes)
         statements = self._statements(ctx, groups, guards, events, answer)
         try:
-            if len(changes) <= 1:
+            if past:
+                await self._erase(session, groups, statements, past)
+            elif len(changes) <= 1:
                 for statement in statements:
                     _check([1], [await session.execute(*statement)])
             else:
@@ -47,6 +52,20 @@ class Committer:
             raise OvertakenError from error
         if events:
             session.announce()
+
+    async def _erase(
+        self,
+        session: Session,
+        groups: Sequence[Sequence[Change]],
+        statements: Sequence[tuple[str, Args]],
+        past: Sequence[Past],
+    ) -> None:
+        """The versions that are superseded first, so that they are overwritten too."""
+        gone = erasing(past)
+        async with session.transaction():
+            written = await session.execute_all([*statements, *gone])
+            wanted = [*map(len, groups), len(past)]
+            _check(wanted, written[: len(wanted)])
 
     def _statements(
         self,

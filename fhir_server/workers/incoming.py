@@ -90,7 +90,8 @@ class Incoming:
                 idempotency=idempotency,
             )
         resource = consumed.write({"resourceType": type}, inputs)
-        condition = Condition(type, consumed.criteria(inputs))
+        once = consumed.criteria(inputs)
+        condition = Condition(type, once) if once else None
         intent = self.interactions.intents.create(type, resource, condition=condition)
         return await self.interactions.write(ctx, intent, idempotency=idempotency)
 

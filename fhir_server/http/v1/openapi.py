@@ -7,7 +7,7 @@ from typing import Any
 
 from fhir_server.http.v1.export import TYPES
 from fhir_server.http.v1.request import DIGEST, KEY, MUTATION, OFFSET
-from fhir_server.mapping.body import OPTIONAL, REQUIRED
+from fhir_server.mapping.body import EITHER, OPTIONAL, REQUIRED
 from fhir_server.mapping.calls import TAGGED
 from fhir_server.mapping.loader import Mappings
 from fhir_server.mapping.model import RouteDeclaration
@@ -159,8 +159,10 @@ def _request_body(route: Route) -> dict[str, Any]:
         "required": [name for name, one in taken.items() if one.required],
         "additionalProperties": False,
     }
+    if choices := route.body.choices if route.body else []:
+        schema["oneOf"] = [{"required": [name]} for name in choices]
     return {
-        "required": bool(schema["required"]),
+        "required": bool(schema["required"] or choices),
         "content": {"application/json": {"schema": schema}},
     }
 
@@ -168,7 +170,7 @@ def _request_body(route: Route) -> dict[str, Any]:
 def _property(schema: Mapping[str, Any], declared: Any) -> dict[str, Any]:
     if declared == REQUIRED:
         return {**schema, **({"minItems": 1} if schema.get("type") == "array" else {})}
-    literal = declared != OPTIONAL and not str(declared).startswith("$")
+    literal = declared not in (OPTIONAL, EITHER) and not str(declared).startswith("$")
     return {**schema, **({"default": declared} if literal else {})}
 
 

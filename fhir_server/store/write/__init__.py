@@ -35,7 +35,7 @@ from fhir_server.store.write.arguments import (
     has_values,
     resource_args,
 )
-from fhir_server.store.write.model import Change, Guard, KeptAnswer, Kind, OutboxEvent
+from fhir_server.store.write.model import Change, Guard, KeptAnswer, Kind, OutboxEvent, Past
 
 __all__ = [
     "VALUE_COLUMNS",
@@ -44,6 +44,7 @@ __all__ = [
     "KeptAnswer",
     "Kind",
     "OutboxEvent",
+    "Past",
     "Writer",
     "current_row",
 ]

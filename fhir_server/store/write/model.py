@@ -44,6 +44,16 @@ class OutboxEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier version that is overwritten, by a body of the same version."""
+
+    type: str
+    id: str
+    version: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeptAnswer:
     """The answer to give again to the same caller, fingerprint and any of the keys; `expires`
     tells of each key until when."""
