@@ -15,12 +15,12 @@ import fhir_server
 
 PACKAGE = Path(fhir_server.__file__).parent
 # What a method does with a text: look at its beginning, or begin at every character of it.
-METHODS = {"fullmatch": "fullmatch", "match": "match", "search": "search", "sub": "search"} | dict.fromkeys(
-    ("findall", "finditer", "split", "subn"), "search"
-)  # fmt: skip
-MOST_PAIRS = 24
+METHODS = {"fullmatch": "fullmatch", "match": "match"} | dict.fromkeys(
+    ("search", "findall", "finditer", "split", "sub", "subn"), "search"
+)
+MOST_PAIRS = 16
 ENDS = ("\0", "")
-OFTEN, LESS_OFTEN = 4000, 400
+OFTEN, LESS_OFTEN = 4000, 250
 
 
 class Used(NamedTuple):
@@ -88,7 +88,7 @@ def texts(pattern: re.Pattern[Any]) -> Iterator[Any]:
     pairs = list(map("".join, itertools.permutations(letters[:7], 2)))[:MOST_PAIRS]
     starts = _starts(source, letters)
     for start, pump, end in itertools.product(starts, letters, ENDS):
-        text = start, pump * (OFTEN if start in starts[:3] else LESS_OFTEN), end
+        text = start, pump * (OFTEN if start in starts[:2] else LESS_OFTEN), end
         yield text if is_text else tuple(part.encode("latin-1") for part in text)
     for start, pump, end in itertools.product(starts, pairs, ENDS):
         text = start, pump * LESS_OFTEN, end
@@ -98,11 +98,13 @@ def texts(pattern: re.Pattern[Any]) -> Iterator[Any]:
 def _letters(source: str) -> list[str]:
     """A character of each kind that it mentions."""
     plain = re.sub(r"\\[wdsWDSbBAZ]|\(\?[^)]*?[>:=!]|[()|^?*+{}\[\]]", "", source)
-    named = [c for c in dict.fromkeys(plain) if c.isprintable() and not c.isalnum()]
-    return [*dict.fromkeys(["a", "0", " ", *named, "A", "\\", "\n"])][:16]
+    named = [c for c in dict.fromkeys(plain) if c.isprintable()]
+    signs = [c for c in named if not c.isalnum()]
+    words = [c for c in named if c.isalnum()]
+    return [*dict.fromkeys(["a", "0", " ", *words[:2], *signs, "A", "\\", "\n"])][:12]
 
 
 def _starts(source: str, letters: list[str]) -> list[str]:
     """Nothing, and what stands at its head and at each of its literal words."""
     words = re.findall(r"[A-Za-z][A-Za-z:/=-]{2,}", source)
-    return ["", *dict.fromkeys([*letters[:4], *words[:3]])]
+    return ["", *dict.fromkeys([*words[:2], letters[0]])]

@@ -21,9 +21,7 @@ from fhir_server.problems import Problem
 from fhir_server.store.search.cursor import Cursors
 
 PACKAGE = Path(fhir_server.__file__).parent
-SECRET = re.compile(
-    r"signature|hmac|secret|password|passphrase|_mac\b|cursor_key|compare", re.IGNORECASE
-)
+SECRET = re.compile(r"signature|hmac|secret|password|passphrase|_mac\b|cursor_key", re.IGNORECASE)
 
 
 def compared(tree: ast.AST) -> list[str]:

@@ -29,7 +29,7 @@ def chunked(line: bytes, rest: bytes = NOTHING) -> bytes:
 
 AMBIGUOUS: dict[str, bytes] = {
     "a length and chunks": chunked(CHUNKED),
-    "chunks and a length of nothing": HEAD + TYPE + CHUNKED + b"Content-Length: 0\r\n\r\n" + NOTHING,
+    "chunks, and no length": HEAD + TYPE + CHUNKED + b"Content-Length: 0\r\n\r\n" + NOTHING,
     "a length, then chunks": HEAD + TYPE + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n" + NOTHING,
     "chunked in capitals": chunked(b"TRANSFER-ENCODING: CHUNKED\r\n"),
     "chunked with a blank before the colon": chunked(b"Transfer-Encoding : chunked\r\n"),
