@@ -56,7 +56,7 @@ AMBIGUOUS: dict[str, bytes] = {
     "a length in hexadecimal": HEAD + TYPE + b"Content-Length: 0x5\r\n\r\n" + NOTHING,
     "a length with a blank within": HEAD + TYPE + b"Content-Length: 1 5\r\n\r\n" + NOTHING,
     "a length with NUL": HEAD + TYPE + b"Content-Length: 5\0\r\n\r\n" + NOTHING,
-    "a length that overflows": HEAD + TYPE + b"Content-Length: 18446744073709551621\r\n\r\n" + NOTHING,
+    "a length too large": HEAD + TYPE + b"Content-Length: 18446744073709551621\r\n\r\n" + NOTHING,
     "a length with a blank before the colon": HEAD + TYPE + b"Content-Length : 5\r\n\r\n" + NOTHING,
     "a negative length": HEAD + TYPE + b"Content-Length: -5\r\n\r\n" + NOTHING,
     "a chunk size in 0x": HEAD + TYPE + CHUNKED + b"\r\n0x0\r\n\r\n",
