@@ -1,5 +1,5 @@
-"""Deliveries to endpoints, against a local double: only to the address that was judged, with nothing
-followed and nothing added. And that nobody else fetches what a client named."""
+"""Deliveries to endpoints, against a local double: only to the address that was judged, with
+nothing followed and nothing added. And that nobody else fetches what a client named."""
 
 from __future__ import annotations
 

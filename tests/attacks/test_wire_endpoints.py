@@ -37,40 +37,43 @@ INSIDE = (
     "localhost", "LOCALHOST", "localhost.", "x.localhost", "localhost.localdomain", "printer",
     "printer.local", "db.internal", "metadata.google.internal", "metadata.google.internal.",
     "instance-data", "router.home.arpa", "x.lan", "x.corp", "x.onion", "1.0.0.127.in-addr.arpa",
-    "127.0.0.1", "127.1", "127.0.1", "127.255.255.254", "0.0.0.0", "0", "10.0.0.1", "172.16.0.1",
+    "127.0.0.1", "127.1", "127.0.1", "127.255.255.254", "0.0.0.0", "0", "10.0.0.1", "172.16.0.1",  # noqa: S104
     "172.31.255.255", "192.168.1.1", "169.254.169.254", "169.254.170.2", "100.64.0.1",
     "100.100.100.200", "192.0.0.192", "168.63.129.16", "198.18.0.1", "224.0.0.1",
     "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.0.2.1", "192.88.99.1",
     # Other spellings of 127.0.0.1 and 169.254.169.254.
-    "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7F.1", "017700000001", "0177.0.0.1", "127.0.0.1.",
-    "127.000.000.001", "0251.0376.0251.0376", "2852039166", "0xa9fea9fe", "169.254.43518",
-    "425.510.425.510", "1.1.1.256", "1.2.3", "1.2.3.4.5", "0x", "127.0.0.0x1", "①②⑦.⓪.⓪.①", "127。0。0。1",
-    "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-    "[::ffff:10.0.0.1]", "[::ffff:0:127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b::169.254.169.254]",
-    "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2002:a9fe:a9fe::1]", "[2001:0:7f00:1::]", "[fe80::1]",
-    "[fe80::1%25eth0]", "[fec0::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[100::1]",
-    "[2001:db8::1]", "[3fff::1]", "[5f00::1]",
+    "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7F.1", "017700000001", "0177.0.0.1",
+    "127.0.0.1.", "127.000.000.001", "0251.0376.0251.0376", "2852039166", "0xa9fea9fe",
+    "169.254.43518", "425.510.425.510", "1.1.1.256", "1.2.3", "1.2.3.4.5", "0x", "127.0.0.0x1",
+    "①②⑦.⓪.⓪.①", "127。0。0。1", "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::127.0.0.1]",
+    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::7f00:1]", "[64:ff9b::169.254.169.254]", "[64:ff9b:1::1]", "[2002:7f00:1::]",
+    "[2002:a9fe:a9fe::1]", "[2001:0:7f00:1::]", "[fe80::1]", "[fe80::1%25eth0]", "[fec0::1]",
+    "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[100::1]", "[2001:db8::1]", "[3fff::1]",
+    "[5f00::1]",
 )  # fmt: skip
 STRANGE = (
     "", " ", "https://", "https:///in", "https:/a.example", "https:a.example", "//a.example/",
     "/in", "a.example", "https:\\\\a.example", "http://a.example/", "HTTPS://a.example/",
     "ftp://a.example/", "file:///etc/passwd", "gopher://a.example:6379/_x", "dict://a.example/",
-    "data:text/plain,x", "javascript:alert(1)", "unix:/run/docker.sock", "jar:https://a.example!/",
-    "mailto:x@a.example", "https://user@a.example/", "https://user:secret@a.example/",
-    "https://a.example@127.0.0.1/", "https://127.0.0.1#@a.example/", "https://a.example#x",
-    "https://127.0.0.1\\@a.example/", "https://a.example\\.evil.example/", "https://a.example /",
-    " https://a.example/", "https://a.example/ ", "https://a.example/\n", "https://a.example\r\n/",
+    "data:text/plain,x", "javascript:alert(1)", "unix:/run/docker.sock",
+    "jar:https://a.example!/", "mailto:x@a.example", "https://user@a.example/",
+    "https://user:secret@a.example/", "https://a.example@127.0.0.1/",
+    "https://127.0.0.1#@a.example/", "https://a.example#x", "https://127.0.0.1\\@a.example/",
+    "https://a.example\\.evil.example/", "https://a.example /", " https://a.example/",
+    "https://a.example/ ", "https://a.example/\n", "https://a.example\r\n/",
     "https://a.example/\r\nX-Injected: 1", "https://a.example/\t", "https://a.example/\0",
     "https://a.exa\tmple/", "https://a%2eexample/", "https://%6c%6f%63%61%6c%68%6f%73%74/",
     "https://a..example/", "https://.a.example/", "https://a.example../", "https://-a.example/",
     "https://a-.example/", "https://a_b.example/", "https://a.example:443:80/",
-    "https://a.example:/", "https://a.example:0/", "https://a.example:22/", "https://a.example:80/",
-    "https://a.example:6379/", "https://a.example:99999/", "https://a.example:-1/",
-    "https://a.example:4\u06633/", "https://münchen.example/", "https://a.example/ü",
-    "https://ａ.example/", "https://a.example/<x>", 'https://a.example/"', "https://a.example/{x}",
-    "https://[::1/", "https://::1/", "https://[a.example]/", "https://[1.2.3.4]/", "https://*/",
-    "https://*.example/", "https://" + "a" * 64 + ".example/", "https://" + "a." * 130 + "example/",
-    "https://a.example/" + "x" * 3000, "https://a.example?x=1",
+    "https://a.example:/", "https://a.example:0/", "https://a.example:22/",
+    "https://a.example:80/", "https://a.example:6379/", "https://a.example:99999/",
+    "https://a.example:-1/", "https://a.example:4\u06633/", "https://münchen.example/",
+    "https://a.example/ü", "https://ａ.example/", "https://a.example/<x>", 'https://a.example/"',
+    "https://a.example/{x}", "https://[::1/", "https://::1/", "https://[a.example]/",
+    "https://[1.2.3.4]/", "https://*/", "https://*.example/", "https://" + "a" * 64 + ".example/",
+    "https://" + "a." * 130 + "example/", "https://a.example/" + "x" * 3000,
+    "https://a.example?x=1",
 )  # fmt: skip
 
 
@@ -116,8 +119,13 @@ def test_what_the_settings_allow_is_allowed_and_no_more() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"outbound_networks": "10.0.0.0/33"}, {"outbound_networks": "10.0.0.1/8"}]
-    + [{"outbound_networks": "home"}, {"outbound_ports": "0"}, {"outbound_ports": "https"}],
+    [
+        {"outbound_networks": "10.0.0.0/33"},
+        {"outbound_networks": "10.0.0.1/8"},
+        {"outbound_networks": "home"},
+        {"outbound_ports": "0"},
+        {"outbound_ports": "https"},
+    ],
 )
 def test_a_wrong_setting_is_refused_at_start_up(given: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="outbound_"):
@@ -127,9 +135,7 @@ def test_a_wrong_setting_is_refused_at_start_up(given: dict[str, str]) -> None:
 PRIVATE = [ip_network(text) for text in ("10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16")] + [
     ip_network(text) for text in ("172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "224.0.0.0/3")
 ]
-INNER = st.one_of(
-    [st.integers(int(n[0]), int(n[-1])).map(IPv4Address) for n in PRIVATE]  # type: ignore[arg-type]
-)
+INNER = st.one_of([st.integers(int(n[0]), int(n[-1])).map(IPv4Address) for n in PRIVATE])
 
 
 def spellings(address: IPv4Address) -> Iterator[str]:
@@ -143,8 +149,8 @@ def spellings(address: IPv4Address) -> Iterator[str]:
         f"0{number:o}",
         f"0x{number:X}",
     )
-    for forms in product((str, hex, lambda part: f"0{part:o}"), repeat=4):
-        yield ".".join(form(part) for form, part in zip(forms, parts, strict=True))
+    written = [(str(part), hex(part), f"0{part:o}") for part in parts]
+    yield from map(".".join, product(*written))
     yield f"{parts[0]}.{number & 0xFFFFFF}"
     yield f"{parts[0]}.{parts[1]}.{number & 0xFFFF}"
     for within in (f"::ffff:{address}", f"::{address}", f"64:ff9b::{address}"):
@@ -224,7 +230,7 @@ CHANNELS: dict[str, dict[str, object]] = {
     "a broker inside": {"type": "message", "endpoint": "https://10.0.0.1/"},
     "a socket inside": {"type": "websocket", "endpoint": "wss://127.0.0.1/"},
     "nothing": {"endpoint": None},
-    "an e-mail with more headers": {"type": "email", "endpoint": "mailto:a@b.example?bcc=c@d.example"},
+    "an e-mail with headers": {"type": "email", "endpoint": "mailto:a@b.example?bcc=c@d.example"},
     "two e-mails": {"type": "email", "endpoint": "mailto:a@b.example,c@d.example"},
     "an address for e-mail": {"type": "email", "endpoint": "http://127.0.0.1/"},
     "a number with more": {"type": "sms", "endpoint": "tel:+1;ext=2"},

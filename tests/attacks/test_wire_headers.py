@@ -28,8 +28,9 @@ from tests.support.clinic import Clinic, thread
 from tests.support.server import listening
 
 BROKEN = (
-    "\r\nX-Injected: 1", "\nX-Injected: 1", "\rX-Injected: 1", "\r\n\r\n<script>", "\0", "\x0b", "\x7f",
-    "\x85X-Injected: 1", "\u2028X-Injected: 1", "\u560d\u560aX-Injected: 1", '"; x="y', "é", "ـ", "😀",
+    "\r\nX-Injected: 1", "\nX-Injected: 1", "\rX-Injected: 1", "\r\n\r\n<script>", "\0", "\x0b",
+    "\x7f", "\x85X-Injected: 1", "\u2028X-Injected: 1", "\u560d\u560aX-Injected: 1", '"; x="y',
+    "é", "ـ", "😀",
 )  # fmt: skip
 ORIGIN = "https://app.example.org"
 
@@ -161,8 +162,9 @@ def test_a_host_comes_back_in_links_only_where_no_address_is_set(
         ):
             headers = {"host": host, "authorization": clinic.service.authorization}
             page = client.get("/fhir/R4/Patient?_count=1", headers=headers)
-            made = client.post("/fhir/R4/Basic", json={"resourceType": "Basic", "code": {"text": "x"}},
-                               headers={**headers, "content-type": "application/fhir+json"})  # fmt: skip
+            headers["content-type"] = "application/fhir+json"
+            body = {"resourceType": "Basic", "code": {"text": "x"}}
+            made = client.post("/fhir/R4/Basic", json=body, headers=headers)
             proper(page)
             proper(made)
             assert made.headers["location"].startswith("https://fhir.example.org/fhir/R4/Basic/")
@@ -201,13 +203,15 @@ def test_a_range_is_one_span_or_none(text: str) -> None:
     etag = f'"{hashlib.sha256(b"").hexdigest()}"'
     scope = {"type": "http", "method": "GET", "headers": [(b"range", text.encode("latin-1"))]}
     request = Request(scope, None, limit=0)  # type: ignore[arg-type]  # no body is read
+    refusal = None
     try:
         span = asked_span(request, 100, etag)
     except Problem as problem:
-        assert problem.status == 416
-        assert all(value.isprintable() for value in problem.headers.values())
-        return
+        refusal, span = problem, None
     assert span is None or 0 <= span.start < span.stop <= 100
+    if refusal is not None:
+        assert refusal.status == 416
+        assert all(value.isprintable() for value in refusal.headers.values())
 
 
 def test_a_challenge_repeats_nothing_of_a_token(client: httpx.Client) -> None:

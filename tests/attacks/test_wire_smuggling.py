@@ -29,7 +29,7 @@ def chunked(line: bytes, rest: bytes = NOTHING) -> bytes:
 
 AMBIGUOUS: dict[str, bytes] = {
     "a length and chunks": chunked(CHUNKED),
-    "chunks and a length of nothing": HEAD + TYPE + CHUNKED + b"Content-Length: 0\r\n\r\n" + NOTHING,
+    "chunks, and no length": HEAD + TYPE + CHUNKED + b"Content-Length: 0\r\n\r\n" + NOTHING,
     "a length, then chunks": HEAD + TYPE + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n" + NOTHING,
     "chunked in capitals": chunked(b"TRANSFER-ENCODING: CHUNKED\r\n"),
     "chunked with a blank before the colon": chunked(b"Transfer-Encoding : chunked\r\n"),
@@ -56,7 +56,7 @@ AMBIGUOUS: dict[str, bytes] = {
     "a length in hexadecimal": HEAD + TYPE + b"Content-Length: 0x5\r\n\r\n" + NOTHING,
     "a length with a blank within": HEAD + TYPE + b"Content-Length: 1 5\r\n\r\n" + NOTHING,
     "a length with NUL": HEAD + TYPE + b"Content-Length: 5\0\r\n\r\n" + NOTHING,
-    "a length that overflows": HEAD + TYPE + b"Content-Length: 18446744073709551621\r\n\r\n" + NOTHING,
+    "a length too large": HEAD + TYPE + b"Content-Length: 18446744073709551621\r\n\r\n" + NOTHING,
     "a length with a blank before the colon": HEAD + TYPE + b"Content-Length : 5\r\n\r\n" + NOTHING,
     "a negative length": HEAD + TYPE + b"Content-Length: -5\r\n\r\n" + NOTHING,
     "a chunk size in 0x": HEAD + TYPE + CHUNKED + b"\r\n0x0\r\n\r\n",

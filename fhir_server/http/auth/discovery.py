@@ -110,7 +110,7 @@ async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
         if response.status_code != httpx.codes.OK:
             raise DiscoveryError(f"the issuer answered {response.status_code}")
         body = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BODY:
                 raise DiscoveryError("the issuer's answer is too long")

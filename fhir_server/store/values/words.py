@@ -19,7 +19,7 @@ MOST_LETTERS = 200_000
 # Of a longer word the beginning counts.
 LONGEST = 64
 _WORD = re.compile(r"[^\W_]+")
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^>]*>?")
 
 
 def words(text: str) -> list[str]:
