@@ -146,8 +146,8 @@ class Settings(AuthSettings, BaseSettings):
         repr=False,
         pattern=r"^(nats|tls|wss?)://\S+$",
         description="A NATS with JetStream, such as `nats://user:secret@host:4222` or several"
-        " separated by commas, to which events are published; without it, they are consumed here and"
-        " can be tailed",
+        " separated by commas, to which events are published; without it, they are consumed here"
+        " and can be tailed",
     )
     nats_stream: str = Field(
         default="DIGITAL_COMMUNICATION",

@@ -75,15 +75,19 @@ def test_no_licence_binds_those_who_use_the_product(
     ("out", "errors", "code", "told"),
     [
         (
-            '{"dependencies": [{"name": "a", "version": "1", "vulns":'
-            ' [{"id": "PYSEC-1", "fix_versions": ["2"]}]}]}',
+            (
+                '{"dependencies": [{"name": "a", "version": "1", "vulns":'
+                ' [{"id": "PYSEC-1", "fix_versions": ["2"]}]}]}'
+            ),
             "",
             1,
             "VULNERABLE: a 1: PYSEC-1 (fixed in 2)",
         ),
         (
-            '{"dependencies": [{"name": "a", "version": "1", "vulns": []},'
-            ' {"name": "b", "skip_reason": "not found"}]}',
+            (
+                '{"dependencies": [{"name": "a", "version": "1", "vulns": []},'
+                ' {"name": "b", "skip_reason": "not found"}]}'
+            ),
             "",
             0,
             "1 of 2 packages audited, 0 vulnerable.",
@@ -109,7 +113,7 @@ def test_what_an_answer_means(
 def test_without_a_network_it_says_so(script: ModuleType) -> None:
     """Behind a proxy that is not there."""
     nowhere = "http://127.0.0.1:9"
-    env = os.environ | {name: nowhere for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY")}
+    env = os.environ | dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY"), nowhere)
     env |= {"PIP_CACHE_DIR": str(ROOT / "build" / "no-cache"), "NO_PROXY": "", "no_proxy": ""}
     done = subprocess.run([sys.executable, SCRIPT], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,6 @@ python -X dev -m tests.support.loud serve
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import warnings
@@ -24,6 +23,5 @@ if __name__ == "__main__":
     logging.captureWarnings(capture=True)
     warnings.simplefilter("always")
     logging.getLogger("asyncio").setLevel(logging.DEBUG)
-    logging.Logger.setLevel = _deaf  # type: ignore[method-assign]
-    asyncio.get_event_loop_policy()
+    logging.Logger.setLevel = _deaf  # type: ignore[method-assign,assignment]
     sys.exit(main(sys.argv[1:]))

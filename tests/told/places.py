@@ -1,7 +1,8 @@
 """Every place of a request that can hold a word: made from what both faces declare.
 
 A word is put where a value stands: into each element of each type, each parameter, header and id of
-a path, each field of each v1 route. Names (of elements, parameters, types) are no values.
+a path, each field of each v1 route. Names (of elements, parameters, types) are no
+values, wherever they stand: in `_sort`, `_type`, `_elements`, the path of a patch.
 """
 
 from __future__ import annotations
@@ -25,14 +26,31 @@ from tests.support.clinic import FHIR, JSON, V1, Resource
 # Stands for all that is known of a patient. Letters only: it is an id and a code as well.
 WORD = "Zerfoghondi"
 DEEPEST = 2
-MODIFIERS = (".name", ":exact", ":contains", ":missing", ":not", ":in", ":above", ":identifier", ":text")
+MODIFIERS = (
+    ".name",
+    ":exact",
+    ":contains",
+    ":missing",
+    ":not",
+    ":in",
+    ":above",
+    ":identifier",
+    ":text",
+)
 SPECIAL = (
-    *("_sort", "_count", "_include", "_revinclude", "_elements", "_summary", "_total", "_cursor"),
-    *("_filter", "_has:Communication:subject:_id", "_list", "_type", "_format", "_since", "_at"),
+    *("_count", "_summary", "_total", "_cursor", "_filter", "_has:Communication:subject:_id"),
+    *("_list", "_format", "_since", "_at", "_pretty", "_lastUpdated", "_content", "_text"),
 )
 HEADERS = (
     *("If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since", "If-Unmodified-Since"),
-    *("Prefer", "Accept", "Accept-Language", "X-Request-Id", "X-Client-Mutation-Id", "Upload-Offset"),
+    *(
+        "Prefer",
+        "Accept",
+        "Accept-Language",
+        "X-Request-Id",
+        "X-Client-Mutation-Id",
+        "Upload-Offset",
+    ),
     *("Content-Type", "Idempotency-Key", "Authorization", "User-Agent", "Traceparent", "Range"),
 )
 _numbers = count()
@@ -86,9 +104,13 @@ def _value(facts: Facts, elements: Any, path: str, kind: str, depth: int) -> Any
         return WORD
     if kind == "Reference":
         return {"reference": f"Patient/{WORD}", "display": WORD, "type": WORD}
-    if depth >= DEEPEST or kind not in facts.structures and kind != "BackboneElement":
+    if depth >= DEEPEST or (kind not in facts.structures and kind != "BackboneElement"):
         return None
-    inner = (elements, path) if kind == "BackboneElement" else (facts.structures[kind]["elements"], kind)
+    inner = (
+        (elements, path)
+        if kind == "BackboneElement"
+        else (facts.structures[kind]["elements"], kind)
+    )
     return dict(_children(facts, *inner, depth + 1)) or None
 
 
@@ -100,14 +122,15 @@ def _of_type(facts: Facts, type: str) -> Iterator[Asked]:
         yield _sent("PUT", f"{one}x", {**body, "id": f"{WORD}x"})
         yield Asked("POST", at, _xml(body), {"Content-Type": "application/fhir+xml"})
     for name in HEADERS:
-        yield _sent("POST", at, smallest(facts, type), {name: WORD})
+        value = f"identifier={WORD}&birthdate={WORD}" if name == "If-None-Exist" else WORD
+        yield _sent("POST", at, smallest(facts, type), {name: value})
         yield Asked("GET", one, headers={name: WORD})
         yield _sent("PUT", one, {**smallest(facts, type), "id": WORD}, {name: WORD})
     for method, path in (
         *(("GET", one), ("GET", f"{one}/_history/1"), ("GET", f"{at}/x/_history/{WORD}")),
         *(("GET", f"{one}/_history"), ("DELETE", one), ("POST", f"{one}/$mark-read")),
         *(("GET", f"{one}/$everything?_type={WORD}"), ("GET", f"{FHIR}Patient/{WORD}/{type}")),
-        *(("DELETE", f"{at}?_id={WORD}&_sort={WORD}"), ("PUT", f"{at}?_id={WORD}")),
+        *(("DELETE", f"{at}?_id={WORD}&_count={WORD}"), ("PUT", f"{at}?_id={WORD}")),
     ):
         yield Asked(method, path)
     for kind, patch in _patches(type):
@@ -127,14 +150,19 @@ def _xml(body: Resource) -> bytes:
 def _patches(type: str) -> Iterator[tuple[str, bytes]]:
     for operation in (
         {"op": WORD, "path": "/status", "value": WORD},
-        {"op": "replace", "path": f"/{WORD}", "value": WORD},
+        {"op": "replace", "path": "/nothing", "value": WORD},
         {"op": "test", "path": "/status", "value": WORD},
         {"op": "add", "path": "/status", "value": WORD},
         {"op": "move", "path": "/status", "from": WORD},
     ):
         yield "application/json-patch+json", json.dumps([operation]).encode()
     yield "application/merge-patch+json", json.dumps({"status": WORD, "language": WORD}).encode()
-    for path in (f"{type}.status", f"{type}.where(id = '{WORD}')", f"'{WORD}", f"{type}.{WORD}()"):
+    for path in (
+        f"{type}.status",
+        f"{type}.where(id = '{WORD}')",
+        f"'{WORD}",
+        f"{type}.is('{WORD}",
+    ):
         parts = [
             {"name": "type", "valueCode": "replace"},
             {"name": "path", "valueString": path},
@@ -156,7 +184,7 @@ def _searches(type: str, names: list[str]) -> Iterator[Asked]:
         yield Asked("GET", f"{at}?{name}={WORD}")
         yield Asked("GET", f"{at}/_history?{name}={WORD}")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    yield Asked("POST", f"{at}/_search", f"_id={WORD}&_sort={WORD}".encode(), form)
+    yield Asked("POST", f"{at}/_search", f"_id={WORD}&_count={WORD}".encode(), form)
 
 
 def _system(facts: Facts) -> Iterator[Asked]:
@@ -189,8 +217,10 @@ def _operations(declared: Declarations) -> Iterator[Asked]:
         "ValueSet": ("expand", "validate-code"),
         "ConceptMap": ("translate",),
     }
-    names = ("url", "system", "code", "version", "display", "filter", "count", "context", "date")
-    names += ("codeA", "codeB", "source", "target", "displayLanguage", "valueSet", "coding")
+    names = (
+        *("url", "system", "code", "version", "display", "filter", "count", "context", "date"),
+        *("codeA", "codeB", "source", "target", "displayLanguage", "valueSet", "coding"),
+    )
     known = f"url={quote('https://fhir.ghasi.af/ValueSet/urgency', safe='')}"
     for type, operations in asked.items():
         for name in operations:
