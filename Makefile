@@ -12,13 +12,17 @@ run: .venv/.installed ## the server on http://127.0.0.1:8000 with its own Postgr
 test: .venv/.dev ## every test
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
-check: .venv/.dev ## format, lint, types, imports, generated files
+check: .venv/.dev ## format, lint, types, imports, generated files, dependencies
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m fhir_server.definitions.generate --check
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python .ci/dependencies.py
+
+dependencies: .venv/.dev ## bill of materials in build/bom.json, and known vulnerabilities
+	@$(BIN)/python .ci/dependencies.py
 
 format: .venv/.dev ## rewrites the code in the project's format
 	@$(BIN)/ruff format .
@@ -48,4 +52,4 @@ clean: ## removes what was built and installed here; keeps data/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.installed
 
-.PHONY: help run test check format docs bench fuzz clean
+.PHONY: help run test check dependencies format docs bench fuzz clean

@@ -254,6 +254,10 @@ def _failed(words: str) -> int:
 
 
 def _words(error: Exception) -> str:
+    # What a database says of a row that it refuses may quote it; SQLAlchemy quotes the statement.
+    cause = getattr(error, "orig", error)
+    if state := getattr(cause, "sqlstate", None):
+        return f"the database refused: {type(cause).__name__} ({state})"
     # str(KeyError) is the repr of its message.
     return (error.args[0] if isinstance(error, KeyError) else str(error)) or type(error).__name__
 

@@ -16,10 +16,13 @@ from fhir_server.workers.cloud_event import cloud_event
 from fhir_server.workers.tenants import tenants
 
 
-async def tail(settings: Settings, tenant: str, *, follow: bool) -> AsyncIterator[str]:
+async def tail(settings: Settings, tenant: str, *, follow: bool) -> AsyncGenerator[str, None]:
     """Every event of the tenant that is kept, oldest first; with `follow`, then each new one as
     somebody rings for it."""
-    async with opened(settings) as core, aclosing(_occasions(core, tenant, follow)) as occasions:
+    async with (
+        opened(settings) as core,
+        aclosing(_occasions(core, tenant, follow=follow)) as occasions,
+    ):
         seen = 0
         async for _ in occasions:
             while page := await _page(core, tenant, seen):
@@ -33,7 +36,7 @@ async def _page(core: Core, tenant: str, seen: int) -> Sequence[Numbered]:
         return await core.store.outbox.after(session, seen)
 
 
-async def _occasions(core: Core, tenant: str, follow: bool) -> AsyncGenerator[None, None]:
+async def _occasions(core: Core, tenant: str, *, follow: bool) -> AsyncGenerator[None, None]:
     """When to look: once, or at first and whenever something may have happened."""
     if not follow:
         yield

@@ -48,7 +48,8 @@ class Problem(Exception):
     """A refused request: HTTP `status` and the issues that say why.
 
     `v1_code` names the error on the v1 face where the status alone does not.
-    Diagnostics never carry patient data.
+    Diagnostics never repeat a value of the request, ids included; a name (of an element, a
+    parameter, a type) they may.
     """
 
     def __init__(

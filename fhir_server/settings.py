@@ -11,6 +11,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,13 +25,22 @@ from fhir_server.interactions.audit.trail import Mode
 from fhir_server.outbound import OutboundSettings
 
 CURSOR_KEY_BYTES = 32
+# Fewer could be guessed.
+LEAST_SECRET = 16
+# A database may have several hosts: `a:5432,[::1]`.
+_HOST = re.compile(r"(\[[^\]]*\]|[^:@\[\]]*)(:\d+)?")
 
 
 class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings):
     """The server's settings, those of sign-in included; a wrong value is refused at start-up."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FHIR_SERVER_", frozen=True, populate_by_name=True, extra="ignore"
+        env_prefix="FHIR_SERVER_",
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        # An error would quote every setting, secrets and all.
+        hide_input_in_errors=True,
     )
 
     environment: Environment = Field(
@@ -112,6 +122,7 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
     )
     terminology_url: str | None = Field(
         default=None,
+        repr=False,
         pattern=r"^https?://[^\s/?#]+[^\s?#]*$",
         description="FHIR base of a terminology server, such as `https://tx.example.org/r4`, that"
         " is asked about codes unknown here; without it they are 404",
@@ -145,8 +156,8 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         repr=False,
         pattern=r"^(nats|tls|wss?)://\S+$",
         description="A NATS with JetStream, such as `nats://user:secret@host:4222` or several"
-        " separated by commas, to which events are published; without it, they are consumed here and"
-        " can be tailed",
+        " separated by commas, to which events are published; without it, they are consumed here"
+        " and can be tailed",
     )
     nats_stream: str = Field(
         default="DIGITAL_COMMUNICATION",
@@ -170,7 +181,20 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         missing = [f"FHIR_SERVER_{name}" for name, value in needed.items() if not value]
         if self.environment == "production" and missing:
             raise ValueError(f"production needs {' and '.join(missing)}")
+        if self.environment == "production" and len(self.cursor_secret()) < LEAST_SECRET:
+            raise ValueError(f"a CURSOR_KEY of {LEAST_SECRET} characters or more is needed")
         return self
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_an_address(cls, url: str | None) -> str | None:
+        """PostgreSQL's own library would quote what it cannot read of it, a secret too."""
+        if url is not None and not _is_database(url):
+            raise ValueError(
+                "is an address such as postgresql://user:secret@host/name;"
+                " write @, / and : in a password as %40, %2F and %3A"
+            )
+        return url
 
     @field_validator("cors_origins")
     @classmethod
@@ -209,6 +233,16 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         if self.cursor_key is not None:
             return self.cursor_key.get_secret_value().encode()
         return local_secret(self.data_dir / "cursor.key")
+
+
+def _is_database(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    _, at, hosts = parts.netloc.rpartition("@")
+    known = parts.scheme in ("postgresql", "postgres") and parts.netloc.count(at or "@") <= 1
+    return known and all(map(_HOST.fullmatch, hosts.split(",")))
 
 
 def _names(text: str | None) -> frozenset[str]:

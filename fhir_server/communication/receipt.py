@@ -85,7 +85,7 @@ def _message(ctx: Context, snapshot: Snapshot, ref: Ref, thread: str) -> Seen:
     found = snapshot.get(ref)
     part_of = thread_of(found.resource) if found else None
     if found is None or part_of != Ref("Communication", thread) or not _told(ctx, found):
-        raise not_found(f"message {ref.id} of this thread")
+        raise not_found("one of the messages, in this thread,")
     return found
 
 

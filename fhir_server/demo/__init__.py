@@ -24,7 +24,10 @@ WORKDAY: Final = 12 * 3600
 
 
 async def load(settings: Settings) -> None:
-    """Stores what is not there yet; what somebody changed stays as it is."""
+    """Stores what is not there yet; what somebody changed stays as it is. PermissionError in
+    production: demo people would be known to everybody."""
+    if settings.environment == "production":
+        raise PermissionError("production takes no demo data")
     core = build_core(settings)
     await core.store.sessions.open()
     try:

@@ -58,9 +58,9 @@ class Reader:
             await self._check_open(session, ctx, type, id, criteria)
             found = await self.history.version(session, type, id, version)
         if found is None:
-            raise not_found(f"{type}/{id}/_history/{version}")
+            raise not_found(f"that version of the {type}")
         if not found.body:
-            raise gone(f"{type}/{id}")
+            raise gone(f"the {type}")
         return found
 
     async def versions(
@@ -110,8 +110,8 @@ class Reader:
         rows = await session.fetch(sql, args)
         if not rows:
             if await self.history.last_superseded(session, type, [id]):
-                raise gone(f"{type}/{id}")
-            raise not_found(f"{type}/{id}")
+                raise gone(f"the {type}")
+            raise not_found(type)
         version, updated, body, allowed = rows[0]
         if not allowed:
             raise forbidden(f"{type}/{id} is not open to you")

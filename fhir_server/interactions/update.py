@@ -67,7 +67,7 @@ class Update:
 
     def _first(self) -> Draft:
         if not self.create:
-            raise not_found(f"{self.ref.type}/{self.ref.id}")
+            raise not_found(self.ref.type)
         if not self._may_name:
             raise Problem(405, "not-supported", "only a system client may choose an id")
         resource = dict(self.change({}))
@@ -110,7 +110,7 @@ def check_id(ref: Ref, resource: Resource) -> None:
 def check_open(seen: Seen | None, ref: Ref) -> Seen:
     """404 where it is not there, 403 where the access policy does not show it."""
     if seen is None:
-        raise not_found(f"{ref.type}/{ref.id}")
+        raise not_found(ref.type)
     check_shown(seen, ref)
     return seen
 

@@ -1,8 +1,9 @@
 """Events that would cause themselves, found before the first one happens.
 
-An event of our own that a file consumes makes a write, which makes events, which a file may consume.
-In a circle that would never end, so a circle is a start-up error. What a write may cause is taken
-from the files themselves: the events of every file on that kind of resource, and of its routes.
+An event of our own that a file consumes makes a write, which makes events, which a file may
+consume. In a circle that would never end, so a circle is a start-up error. What a write may cause
+is taken from the files themselves: the events of every file on that kind of resource, and of its
+routes.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Catalogue:
         found = self._resources[type].get(id)
         served = self.types[type]
         if found is None or not all(criterion(served, *pair)(found) for pair in criteria):
-            raise not_found(f"{type}/{id}")
+            raise not_found(type)
         return found
 
     def search(

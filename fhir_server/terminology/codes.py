@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fhir_server.definitions.model import Definitions
-from fhir_server.fhir.ids import is_id
 from fhir_server.problems import Problem
 from fhir_server.store.search.asking import NotSupported
 from fhir_server.store.search.terms import MOST_CODES, Ask, Coded, too_many
@@ -44,7 +43,7 @@ class Codes:
     async def fetch(self, ask: Ask) -> Sequence[Coded]:
         """See `Terms`."""
         if self._remote is None:
-            raise _unknown(ask, Elsewhere(ask.url[:200]))
+            raise _unknown(ask, Elsewhere(_asked(ask)))
         asked = parameters(
             ("url", "Uri", ask.url if ask.relation == "in" else None),
             ("valueSet", "resource", None if ask.relation == "in" else _hierarchy(ask)),
@@ -54,7 +53,7 @@ class Codes:
             answer = await self._remote.call("ValueSet", "expand", asked)
         except Problem as problem:
             if problem.status < 500:
-                raise _unknown(ask, Elsewhere(ask.url[:200])) from None
+                raise _unknown(ask, Elsewhere(_asked(ask))) from None
             raise
         return _expanded(ask, answer)
 
@@ -63,16 +62,15 @@ class Codes:
             return self._library.value_set(url)[1].pairs
         value_set = self._value_sets.get(url.removeprefix(_BY_ID))
         if value_set is None:
-            name = url if is_id(url.removeprefix(_BY_ID)) else "a ValueSet of that id"
-            raise Problem(400, "value", f"{name} does not exist")
+            raise Problem(400, "value", "a ValueSet of that id does not exist")
         return self._library.members(value_set).pairs
 
     def _near(self, ask: Ask) -> Sequence[Coded]:
         system = self._library.code_systems.get(ask.url)
         if system is None or system.get("content") != "complete":
-            raise Elsewhere(f"how the codes of {ask.url[:200]} are ordered")
+            raise Elsewhere("how the codes of that system are ordered")
         if system.get("hierarchyMeaning", IS_A) != IS_A:
-            raise NotSupported(f"the codes of {ask.url[:200]} are not ordered by meaning")
+            raise NotSupported("the codes of that system are not ordered by meaning")
         lines = list(_lines(system.get("concept", ()), ()))
         found = (
             {code for line in lines if ask.code in line for code in line[line.index(ask.code) :]}
@@ -80,7 +78,7 @@ class Codes:
             else {c for line in lines if ask.code in line for c in line[: line.index(ask.code) + 1]}
         )
         if not found:
-            raise Problem(400, "value", f"{ask.url[:200]} has no such code")
+            raise Problem(400, "value", "that code system has no such code")
         return [(ask.url, code) for code in sorted(found)]
 
 
@@ -118,6 +116,10 @@ def _contained(listed: Iterable[Any]) -> Iterator[Coded]:
                 yield str(one.get("system", "")), code
         if isinstance(one, dict):
             yield from _contained(one.get("contains", ()))
+
+
+def _asked(ask: Ask) -> str:
+    return "that value set" if ask.relation == "in" else "that code system"
 
 
 def _unknown(ask: Ask, missing: Elsewhere) -> Problem:

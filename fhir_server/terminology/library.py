@@ -22,7 +22,8 @@ MOST_PARTS = 100
 
 
 class Elsewhere(Exception):
-    """What was asked about is not known here; a terminology server may know it."""
+    """What was asked about is not known here; a terminology server may know it. The words do not
+    repeat the address, which is the asker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Library:
         url, _, told = url.partition("|")
         found = self._system(url)
         if (version or told or found.version) != found.version:
-            raise Elsewhere(f"that version of the code system {url[:200]}")
+            raise Elsewhere("that version of the code system")
         return found
 
     def _system(self, url: str) -> System:
@@ -78,7 +79,7 @@ class Library:
             return system_of(declared)
         found = self._facts.code_systems.get(url)
         if found is None:
-            raise Elsewhere(f"the code system {url[:200]}")
+            raise Elsewhere("that code system")
         concepts = {
             code: {"code": code, "display": text} for code, text in found["concepts"].items()
         }
@@ -96,11 +97,11 @@ class Library:
         declared, wanted = self.value_sets.get(url), version or told
         if declared is not None:
             if wanted and wanted != declared.get("version"):
-                raise Elsewhere(f"that version of the value set {url[:200]}")
+                raise Elsewhere("that version of the value set")
             return declared, self.members(declared)
         pairs = self._terminology.listed(url)
         if pairs is None or wanted not in ("", None, R4):
-            raise Elsewhere(f"the value set {url[:200]}")
+            raise Elsewhere("that value set")
         return {"resourceType": "ValueSet", "url": url, "status": "unknown"}, Members(pairs)
 
     def members(self, value_set: Json) -> Members:
@@ -109,8 +110,8 @@ class Library:
             raise Problem(400, "too-costly", f"a value set of more than {MOST_PARTS} parts")
         try:
             pairs = self._terminology.composed(dict(value_set))
-        except Unlistable as missing:
-            raise Elsewhere(f"what the value set takes from {str(missing)[:200]}") from None
+        except Unlistable:
+            raise Elsewhere("a part of the value set") from None
         return Members(pairs, dict(_own(value_set)))
 
     def display(self, pair: Pair, members: Members | None = None) -> str | None:

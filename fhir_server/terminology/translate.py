@@ -81,7 +81,7 @@ def _known(library: Library, url: str, version: str | None) -> Mapping[str, Any]
     for one in library.maps:
         if one["url"] == url and (version or told or one.get("version")) == one.get("version"):
             return one
-    raise Elsewhere(f"the concept map {url[:200]}")
+    raise Elsewhere("that concept map")
 
 
 def _fitting(

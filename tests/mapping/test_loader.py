@@ -237,7 +237,9 @@ def test_an_event_that_would_cause_itself(faults: Faults) -> None:
     assert fault == (
         f"mappings/thing.yaml: consumes.{TOLD}: it may cause itself, for ever: {TOLD} → {TOLD}"
     )
-    task = "resource: Task\nfields: { id: { path: id } }\nevents: { communication.task.made: [id] }\n"
+    task = (
+        "resource: Task\nfields: { id: { path: id } }\nevents: { communication.task.made: [id] }\n"
+    )
     setting = "set: { status: requested, intent: order }, once: { status: x }"
     task += f"consumes: {{ {TOLD}: {{ does: create, takes: {{}}, {setting} }} }}"
     back = MADE + consuming(f"communication.task.made: {{ {TAKES} }}")
@@ -246,7 +248,9 @@ def test_an_event_that_would_cause_itself(faults: Faults) -> None:
     assert found[0].endswith(f"{TOLD} → communication.task.made → {TOLD}")
 
 
-def test_an_event_of_ours_that_causes_others_may_be_consumed(loads: Callable[..., Mappings]) -> None:
+def test_an_event_of_ours_that_causes_others_may_be_consumed(
+    loads: Callable[..., Mappings],
+) -> None:
     task = "resource: Task\nfields: { id: { path: id } }\n"
     setting = "set: { status: requested, intent: order }, once: { status: x }"
     task += f"consumes: {{ {TOLD}: {{ does: create, takes: {{}}, {setting} }} }}"
@@ -257,7 +261,10 @@ def test_an_event_of_ours_that_causes_others_may_be_consumed(loads: Callable[...
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        (f"communication.thing.mad: {{ {TAKES} }}", f"unknown event communication.thing.mad (did you mean {TOLD}?)"),
+        (
+            f"communication.thing.mad: {{ {TAKES} }}",
+            f"unknown event communication.thing.mad (did you mean {TOLD}?)",
+        ),
         (f"a.b: {{ {TAKES} }}", "name the NATS subjects"),
         (f"{TOLD}: {{ subjects: [a.b], {TAKES} }}", "name no subjects"),
     ],

@@ -22,6 +22,7 @@ from fhir_server.workers.consumer import Consumer
 from fhir_server.workers.incoming import Incoming, Outcome
 from tests.conftest import NewDatabase, database_of
 from tests.support.nats import NatsServer, stored
+from tests.support.until import until
 from tests.workers.test_incoming import registered
 
 PATIENTS = "ghasi.registration.patient.created"
@@ -121,8 +122,8 @@ async def test_a_bug_is_counted_and_ends_with_the_dead_letters(
         connection.execute(raises)
         async with consumer(core, broker).running(), asyncio.timeout(60):
             await send(server, bad, *good)
-            while bad not in (dead := {m.data: m for m in await stored(server.url, DEAD)}):
-                await asyncio.sleep(0.02)
+            await until(lambda: is_dead(server, bad))
+            dead = {message.data: message for message in await stored(server.url, DEAD)}
         connection.execute("DROP TRIGGER bug ON patient; DROP FUNCTION bug()")
     assert [id for id, _ in patients(database_url, tenant)] == ["p001", "p002"]
     assert (dead[bad].headers or {})["Failure"] == "failed with RaiseException"
@@ -150,8 +151,7 @@ async def test_an_outage_of_the_database_counts_for_nothing(
         with closed(url):
             await send(server, *bodies(tenant, 12)[1:])
             Counted.tries = 0
-            while Counted.tries <= 3:
-                await asyncio.sleep(0.02)
+            await until(tried_again)
         await reached(url, tenant, 12)
         assert patients(url, tenant) == once_each(12)
         assert await delivered(server) == before + 11
@@ -165,6 +165,14 @@ class Counted(Incoming):
     async def take(self, body: bytes) -> Outcome:
         Counted.tries += 1
         return await super().take(body)
+
+
+async def is_dead(server: NatsServer, body: bytes) -> bool:
+    return body in {message.data for message in await stored(server.url, DEAD)}
+
+
+async def tried_again() -> bool:
+    return Counted.tries > 3
 
 
 async def delivered(server: NatsServer) -> int:

@@ -39,9 +39,7 @@ async def queued(core: Core, tenant: str) -> list[dict[str, Any]]:
     return [dict(e.data) for e in events if e.type == "communication.notification.queued"]
 
 
-async def test_us_017_a_critical_result_goes_out_on_three_channels(
-    core: Core, tenant: str
-) -> None:
+async def test_us_017_a_critical_result_goes_out_on_three_channels(core: Core, tenant: str) -> None:
     """Given laboratory.result.critical.flagged, when consumed, then three intents dispatch in
     parallel on distinct channels: one CommunicationRequest with a `medium` for each.
     """

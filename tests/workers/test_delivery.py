@@ -29,6 +29,7 @@ from fhir_server.workers.tenants import worker
 from tests.support.clinic import thread
 from tests.support.declared import declared_with
 from tests.support.nats import NatsServer
+from tests.support.until import until
 
 SENT = "communication.message.sent"
 # Whoever has to answer a message gets a task.
@@ -87,6 +88,10 @@ async def followed(core: Core, tenant: str) -> list[str]:
     return [reference.removeprefix("Communication/") for reference in references]
 
 
+async def is_followed(core: Core, tenant: str) -> bool:
+    return bool(await followed(core, tenant))
+
+
 def states(url: str, tenant: str) -> Counter[tuple[bool, bool, int]]:
     """How many events were published, are dead, and were tried how often."""
     query = "SELECT published IS NOT NULL, dead IS NOT NULL, tries FROM outbox WHERE tenant = %s"
@@ -140,8 +145,7 @@ async def test_one_declaration_works_in_both_settings(
         asyncio.timeout(60),
     ):
         id = await send(core, tenant)
-        while not await followed(core, tenant):
-            await asyncio.sleep(0.01)
+        await until(lambda: is_followed(core, tenant))
         await all_marked(database_url, tenant)
     assert await followed(core, tenant) == [id]
     # The thread and the message.

@@ -38,8 +38,10 @@ def _step(at: int, operation: Any) -> Step:
 
 def _name(at: int, operation: Any) -> str:
     given = operation if isinstance(operation, dict) else {}
-    words = (str(given.get(key, "?"))[:_SHOWN] for key in ("op", "path"))
-    return f"{at} ({' '.join(words)})"
+    op, path = given.get("op"), given.get("path")
+    known = op if isinstance(op, str) and op in _COMPILERS else "?"
+    # A path is made of names, a value stands in none.
+    return f"{at} ({known} {path[:_SHOWN] if isinstance(path, str) else '?'})"
 
 
 def _compile(operation: Any) -> Run:

@@ -86,7 +86,7 @@ class Call:
     def version(self) -> int:
         """The version in the path; 404 where there can be none."""
         if not self.tail.isascii() or not self.tail.isdigit() or len(self.tail) > 9:
-            raise not_found(f"{self.type}/{self.id}/_history/…")
+            raise not_found(f"that version of the {self.type}")
         return int(self.tail)
 
 
