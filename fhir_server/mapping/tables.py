@@ -17,7 +17,7 @@ import orjson
 Row = Mapping[str, Any]
 
 # What a spreadsheet takes for the beginning of a formula, also in full width.
-FORMULAS: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - that is what they look like
+FORMULAS: Final = tuple("=+-@\t\r\n＝＋－＠")
 _GUARDED: Final = (*FORMULAS, "'")
 
 

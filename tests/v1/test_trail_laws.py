@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -32,7 +32,11 @@ T = TypeVar("T")
 Event = dict[str, Any]
 Filters = dict[str, str]
 
-PEOPLE = {"Practitioner/amina": "usr_amina", "Patient/zahra": "pat_zahra", "RelatedPerson/r": "rel_r"}
+PEOPLE = {
+    "Practitioner/amina": "usr_amina",
+    "Patient/zahra": "pat_zahra",
+    "RelatedPerson/r": "rel_r",
+}
 PATIENTS = {"Patient/zahra": "pat_zahra", "Patient/omid": "pat_omid"}
 THINGS = ("Encounter/e1", "Communication/c1", "Patient/zahra")
 WORDS = {"C": "create", "R": "read", "U": "update", "D": "delete", "E": "execute"}
@@ -116,7 +120,7 @@ def says(event: Event, asked: Filters) -> bool:
     who = event["agent"][0]["who"].get("reference")
     whats = [e["what"].get("reference") for e in event.get("entity", ()) if "what" in e]
     low, high = interval(event["recorded"])
-    tests = {
+    tests: dict[str, Callable[[str], bool]] = {
         "patientId": lambda value: PATIENTS_BY_ID[value] in (who, *whats),
         "actorId": lambda value: PEOPLE.get(who) == value,
         "action": lambda value: WORDS[event["action"]] == value,
@@ -202,7 +206,7 @@ async def exported(trail: Trail, export: Export, late: Sequence[Event]) -> bytes
     """The whole file; one of `late` is written after each piece."""
     waiting, whole = list(late), b""
     # What is stored within the millisecond of the start counts as before it.
-    while now_text(datetime.now(UTC)) == now_text(export.call.ctx.now):
+    while now_text(datetime.now(UTC)) == now_text(export.call.ctx.now):  # noqa: ASYNC110 - a clock
         await asyncio.sleep(0)
     async for chunk in export.chunks():
         whole += chunk
