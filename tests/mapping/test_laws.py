@@ -70,7 +70,7 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
 
 def beginnings(pattern: str) -> list[str]:
     """What an id of that pattern begins with: prefixes, or types of a whole reference."""
-    if not pattern.startswith("^("):
+    if pattern.startswith("^([A-Z]"):
         return ["Patient/", "Encounter/"]
     return pattern.partition(")")[0].removeprefix("^(").split("|")
 

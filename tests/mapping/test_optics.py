@@ -124,11 +124,11 @@ def entity(role: Any, reference: str) -> dict[str, Any]:
 
 
 def test_an_entry_is_picked_by_a_value_deep_in_it(mappings: Mappings) -> None:
-    thing = field(mappings, "audit_log", "resource")
+    thing = field(mappings, "audit_log", "resources")
     resource = audited(entity("1", "Patient/a"), {"role": "4"}, {}, entity("4", "Encounter/e"))
-    assert thing.get(resource) == "Encounter/e"
+    assert thing.get(resource) == ["Encounter/e"]
     empty: dict[str, Any] = {}
-    thing.put(empty, thing.encode("Encounter/e"))
+    thing.put(empty, thing.encode(["Encounter/e"]))
     assert empty == {"entity": [entity("4", "Encounter/e")]}
     thing.put(empty, None)
     assert empty == {}
@@ -144,21 +144,21 @@ def test_an_entry_is_picked_by_a_truth(mappings: Mappings) -> None:
     assert address.get({"agent": agents}) == "d"
 
 
-@pytest.mark.parametrize("raw", ["Patient/a", "Encounter/0-9.Z"])
+@pytest.mark.parametrize("raw", ["Patient/a", "Encounter/0-9.Z", "Patient/a/_history/2"])
 def test_a_reference_to_anything_is_itself(mappings: Mappings, raw: str) -> None:
-    thing = field(mappings, "audit_log", "resource")
-    assert thing.encode(raw) == raw
-    assert thing.get(audited(entity("4", raw))) == raw
+    thing = field(mappings, "audit_log", "resources")
+    assert thing.encode([raw]) == [raw]
+    assert thing.get(audited(entity("4", raw))) == [raw]
 
 
 @pytest.mark.parametrize(
     "raw", ["", "Patient", "Patient/", "/a", "Patiant/a", "Patient/a/b", "Patient/a b", 7, None]
 )
 def test_what_is_no_reference(mappings: Mappings, raw: Any) -> None:
-    thing = field(mappings, "audit_log", "resource")
+    thing = field(mappings, "audit_log", "resources")
     assert thing.get(audited(entity("4", raw))) is MISSING
     with pytest.raises(Refused, match="must be a type and an id"):
-        thing.encode(raw)
+        thing.encode([raw])
 
 
 @pytest.mark.parametrize(
