@@ -10,7 +10,7 @@ for every attempt: where both are given, both are kept, and a retry by either is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -167,7 +167,7 @@ async def _search(interactions: Interactions, route: Route, call: Call, inputs: 
         await addressed(interactions, route, call, inputs)
     page = await searched(interactions, route, call, params, cursor)
     more = {CURSOR: page.next} if page.next else {}
-    found = {ITEMS: rows(route, call, page), **more}
+    found = {ITEMS: list(rows(route, call, page)), **more}
     return Answer(route.answered.status, orjson.dumps(found))
 
 
@@ -188,14 +188,12 @@ async def searched(
     )
 
 
-def rows(route: Route, call: Call, page: Page) -> list[dict[str, Any]]:
+def rows(route: Route, call: Call, page: Page) -> Iterator[dict[str, Any]]:
     """What the route gives of each match."""
     derived = page.derived or [()] * len(page.matches)
     read = route.answered.read
-    return [
-        read(orjson.loads(stored.body), row, call.path)
-        for stored, row in zip(page.matches, derived, strict=True)
-    ]
+    for stored, row in zip(page.matches, derived, strict=True):
+        yield read(orjson.loads(stored.body), row, call.path)
 
 
 def given(

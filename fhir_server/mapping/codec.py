@@ -17,6 +17,10 @@ from fhir_server.fhir.ids import is_id
 from fhir_server.fhir.instant import interval
 
 REMEMBERED: Final = 4096
+# https://hl7.org/fhir/R4/references.html#literal
+_RELATIVE: Final = re.compile(
+    r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 # https://hl7.org/fhir/R4/datatypes.html#string
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -193,19 +197,18 @@ def reference(prefixes: Mapping[str, str]) -> Codec:
 
 
 def whole_reference(types: Collection[str]) -> Codec:
-    """`Type/id` on both sides, of any of `types`."""
+    """`Type/id` on both sides, of any of `types`, or a version of it: `Type/id/_history/1`."""
 
     def decode(raw: Any) -> Any:
-        kind, _, id = raw.partition("/") if type(raw) is str else ("", "", "")
-        return raw if kind in types and is_id(id) else MISSING
+        found = _RELATIVE.fullmatch(raw) if type(raw) is str else None
+        return raw if found and found[1] in types else MISSING
 
     def encode(value: Any) -> Any:
         if decode(value) is MISSING:
             raise Refused("must be a type and an id, such as Patient/0198")
         return value
 
-    pattern = "^[A-Z][A-Za-z]+/[A-Za-z0-9\\-.]{1,64}$"
-    return Codec(encode, decode, {"type": "string", "pattern": pattern})
+    return Codec(encode, decode, {"type": "string", "pattern": f"^{_RELATIVE.pattern}$"})
 
 
 def _id_schema(prefixes: Mapping[str, str] | list[str]) -> dict[str, Any]:

@@ -2,21 +2,22 @@
 
 It is read as its pages are, one search each, so it takes the memory of one page and holds no
 connection to the database while the client takes its time. Each page begins where the one before
-ended, so a row comes once. Which rows there are is the route's to say: `_lastUpdated: le$now`
+ended, so a row comes once. Which rows there are is the route's to say: `_lastUpdated: lt$now`
 keeps out what is written after the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 from fhir_server.interactions import Interactions, Page
+from fhir_server.interactions.turns import in_turns
 from fhir_server.mapping.calls import Call, addressed, query_of, reworded, rows, searched
 from fhir_server.mapping.inputs import Inputs
 from fhir_server.mapping.model import Format
 from fhir_server.mapping.route import PARAMETER, Route
-from fhir_server.mapping.tables import csv_line, csv_lines, json_lines
+from fhir_server.mapping.tables import csv_line, json_line
 from fhir_server.problems import Problem, invalid
 
 
@@ -48,20 +49,21 @@ class Export:
             head = csv_line(route.answered.names) if self.format == "csv" else b""
             while True:
                 page = await searched(self.interactions, route, call, params, cursor)
-                yield head + self._lines(page)
+                yield head + b"".join([line async for line in in_turns(self._lines(page))])
                 head, cursor = b"", page.next
                 if cursor is None:
                     return
         except Problem as problem:
             raise reworded(problem, route, inputs) from None
 
-    def _lines(self, page: Page) -> bytes:
+    def _lines(self, page: Page) -> Iterator[bytes]:
         if self.format == "fhir":
-            return b"".join(_one_line(stored.body) for stored in page.matches)
+            return (_one_line(stored.body) for stored in page.matches)
         found = rows(self.route, self.call, page)
         if self.format == "ndjson":
-            return json_lines(found)
-        return csv_lines(self.route.answered.names, found)
+            return map(json_line, found)
+        names = self.route.answered.names
+        return (csv_line(map(row.get, names)) for row in found)
 
 
 def asked_format(route: Route, call: Call) -> Format | None:

@@ -16,7 +16,6 @@ from fhir_server.mapping.optics import POINTERS, Optic, each, group, leaf, pick,
 from fhir_server.mapping.path import PathError, Step, parse_path
 from fhir_server.mapping.shapes import Shapes
 
-
 # The type that a reference to anything is to: https://hl7.org/fhir/R4/references.html
 ANY = "Resource"
 

@@ -89,7 +89,9 @@ def _take(found: re.Match[str], here: str, steps: list[Step], shapes: Shapes) ->
     if found["name"]:
         steps.append(_child(here, found["name"], shapes))
     elif found["url"] is not None:
-        steps.append(replace(_child(here, "extension", shapes), match=Match(("url",), found["url"])))
+        steps.append(
+            replace(_child(here, "extension", shapes), match=Match(("url",), found["url"]))
+        )
     elif not steps:
         raise PathError("a path begins with an element")
     elif found["type"]:

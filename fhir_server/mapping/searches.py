@@ -34,8 +34,7 @@ class SearchNames:
     def ordered(self, resource: str, code: str) -> bool:
         """Whether values of the parameter can be compared, so that they take a prefix."""
         served = self.types.get(resource)
-        found = served and served.search.get(code)
-        return bool(found) and found.type in ORDERED
+        return served is not None and code in served.search and served.search[code].type in ORDERED
 
     def _name(self, resource: str, name: str, faults: Faults) -> None:
         if name.startswith("_has:"):

@@ -9,15 +9,13 @@ apostrophe: so the first apostrophe of a cell is always ours, and can be taken a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
-Row = Mapping[str, Any]
-
 # What a spreadsheet takes for the beginning of a formula, also in full width.
-FORMULAS: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - that is what they look like
+FORMULAS: Final = tuple("=+-@\t\r\n＝＋－＠")
 _GUARDED: Final = (*FORMULAS, "'")
 
 
@@ -26,14 +24,9 @@ def csv_line(values: Iterable[Any]) -> bytes:
     return ",".join(map(_cell, values)).encode() + b"\r\n"
 
 
-def csv_lines(names: Sequence[str], rows: Iterable[Row]) -> bytes:
-    """The rows as lines, each with the values of `names`."""
-    return b"".join(csv_line(map(row.get, names)) for row in rows)
-
-
-def json_lines(rows: Iterable[Row]) -> bytes:
+def json_line(row: Mapping[str, Any]) -> bytes:
     """https://github.com/ndjson/ndjson-spec"""
-    return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _cell(value: Any) -> str:

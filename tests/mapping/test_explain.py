@@ -30,3 +30,9 @@ def test_every_route_can_be_explained(mappings: Mappings, definitions: Definitio
 def test_an_unknown_route(mappings: Mappings, definitions: Definitions) -> None:
     with pytest.raises(KeyError, match="did you mean markRead"):
         explain(mappings, definitions, "markread")
+
+
+def test_an_export_says_what_it_can_be(mappings: Mappings, definitions: Definitions) -> None:
+    text = explain(mappings, definitions, "exportAuditLogs")
+    assert "exports every match as csv, ndjson, fhir" in text
+    assert "?from: date → ge$value" in text

@@ -42,11 +42,8 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
     """The v1 values that a field's own JSON Schema describes."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    if schema.get("pattern", "").startswith("^[A-Z]"):
-        return st.builds("/".join, st.tuples(st.sampled_from(["Patient", "Encounter"]), IDS))
     if "pattern" in schema:
-        prefixes = schema["pattern"].partition(")")[0].removeprefix("^(").split("|")
-        return st.builds(str.__add__, st.sampled_from(prefixes), IDS)
+        return st.builds(str.__add__, st.sampled_from(beginnings(schema["pattern"])), IDS)
     match schema["type"], schema.get("format"):
         case "string", "date-time":
             return st.datetimes(timezones=st.just(UTC), min_value=OLDEST).map(now_text)
@@ -69,6 +66,13 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
             members = {n: values(s, least=0) for n, s in schema["properties"].items()}
             return st.fixed_dictionaries(members)
     raise AssertionError(schema)
+
+
+def beginnings(pattern: str) -> list[str]:
+    """What an id of that pattern begins with: prefixes, or types of a whole reference."""
+    if pattern.startswith("^([A-Z]"):
+        return ["Patient/", "Encounter/"]
+    return pattern.partition(")")[0].removeprefix("^(").split("|")
 
 
 def of(field: Field) -> st.SearchStrategy[Any]:

@@ -113,3 +113,65 @@ def test_a_code_without_a_v1_word_is_not_there(mappings: Mappings) -> None:
 def test_refused_values(mappings: Mappings, file: str, name: str, value: Any, error: str) -> None:
     with pytest.raises(Refused, match=error):
         field(mappings, file, name).encode(value)
+
+
+def audited(*entities: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "AuditEvent", "entity": list(entities)}
+
+
+def entity(role: Any, reference: str) -> dict[str, Any]:
+    return {"role": {"code": role}, "what": {"reference": reference}}
+
+
+def test_an_entry_is_picked_by_a_value_deep_in_it(mappings: Mappings) -> None:
+    thing = field(mappings, "audit_log", "resources")
+    resource = audited(entity("1", "Patient/a"), {"role": "4"}, {}, entity("4", "Encounter/e"))
+    assert thing.get(resource) == ["Encounter/e"]
+    empty: dict[str, Any] = {}
+    thing.put(empty, thing.encode(["Encounter/e"]))
+    assert empty == {"entity": [entity("4", "Encounter/e")]}
+    thing.put(empty, None)
+    assert empty == {}
+
+
+def test_an_entry_is_picked_by_a_truth(mappings: Mappings) -> None:
+    """Which is no text, and no number."""
+    address = field(mappings, "audit_log", "address")
+    agents = [
+        {"requestor": said, "network": {"address": name}}
+        for said, name in ((False, "a"), ("true", "b"), (1, "c"), (True, "d"))
+    ]
+    assert address.get({"agent": agents}) == "d"
+
+
+@pytest.mark.parametrize("raw", ["Patient/a", "Encounter/0-9.Z", "Patient/a/_history/2"])
+def test_a_reference_to_anything_is_itself(mappings: Mappings, raw: str) -> None:
+    thing = field(mappings, "audit_log", "resources")
+    assert thing.encode([raw]) == [raw]
+    assert thing.get(audited(entity("4", raw))) == [raw]
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "Patient", "Patient/", "/a", "Patiant/a", "Patient/a/b", "Patient/a b", 7, None]
+)
+def test_what_is_no_reference(mappings: Mappings, raw: Any) -> None:
+    thing = field(mappings, "audit_log", "resources")
+    assert thing.get(audited(entity("4", raw))) is MISSING
+    with pytest.raises(Refused, match="must be a type and an id"):
+        thing.encode([raw])
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("YQ==", "a"),
+        ("2LLZhw==", "زه"),
+        ("YQ", MISSING),
+        ("/w==", MISSING),
+        ("é", MISSING),
+        (7, MISSING),
+    ],
+)
+def test_a_text_that_is_kept_as_base64(mappings: Mappings, raw: Any, text: Any) -> None:
+    query = field(mappings, "audit_log", "query")
+    assert query.get(audited({"role": {"code": "24"}, "query": raw})) == text

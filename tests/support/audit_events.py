@@ -47,8 +47,8 @@ def audit_event(
     outcome: str = "0",
     reason: str | None = None,
     recorded: str | None = None,
-    patient: str | None = None,
-    resource: str | None = None,
+    patient: str | Sequence[str] | None = None,
+    resource: str | Sequence[str] | None = None,
     query: str | None = None,
     request: str | None = None,
 ) -> Resource:
@@ -61,8 +61,8 @@ def audit_event(
         "network": {"address": address, "type": "2"} if address else None,
     }
     entities = [
-        patient and _entity("1", what={"reference": patient}),
-        resource and _entity("4", what={"reference": resource}),
+        *(_entity("1", what={"reference": one}) for one in _several(patient)),
+        *(_entity("4", what={"reference": one}) for one in _several(resource)),
         query and _entity("24", query=b64encode(query.encode()).decode()),
         request and _transaction(request),
     ]
@@ -122,6 +122,10 @@ def stored(settings: Settings, tenant: str, events: Sequence[Resource]) -> list[
             return await store(core, tenant, events)
 
     return asyncio.run(run())
+
+
+def _several(given: str | Sequence[str] | None) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given or ()
 
 
 def _entity(role: str, **more: Any) -> Resource:

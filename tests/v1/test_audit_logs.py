@@ -46,7 +46,7 @@ def test_an_entry_tells_who_did_what_to_whom(keep: Keep, admin: httpx.Client) ->
             reason="forbidden",
             recorded="2026-01-31T09:05:07.120Z",
             patient="Patient/zahra",
-            resource="Encounter/e1",
+            resource="Encounter/e1/_history/2",
             query="GET /fhir/R4/Encounter?patient=Patient/zahra",
             request="r-1",
         )
@@ -61,8 +61,8 @@ def test_an_entry_tells_who_did_what_to_whom(keep: Keep, admin: httpx.Client) ->
         "actorId": "usr_amina",
         "roles": ["DOCTOR", "ADMIN"],
         "address": "192.0.2.7",
-        "patientId": "pat_zahra",
-        "resource": "Encounter/e1",
+        "patientIds": ["pat_zahra"],
+        "resources": ["Encounter/e1/_history/2"],
         "query": "GET /fhir/R4/Encounter?patient=Patient/zahra",
         "requestId": "r-1",
     }
@@ -74,8 +74,8 @@ def test_a_system_is_told_by_its_name(keep: Keep, admin: httpx.Client) -> None:
     keep(audit_event("create", client="scheduling", roles=(), address=None))
     (row,) = rows(admin)
     assert row["clientId"] == "scheduling"
-    assert row["roles"] == []
-    assert not {"actorId", "address", "patientId", "resource", "query"} & set(row)
+    assert row["roles"] == row["patientIds"] == row["resources"] == []
+    assert not {"actorId", "address", "query", "requestId", "reason"} & set(row)
 
 
 FILTERED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -84,7 +84,7 @@ FILTERED: dict[str, tuple[str, dict[str, Any]]] = {
     "action": ("delete", {"interaction": "delete"}),
     "outcome": ("failed", {"outcome": "8"}),
     "interaction": ("vread", {"interaction": "vread"}),
-    "resource": ("Encounter/e1", {"resource": "Encounter/e1"}),
+    "resource": ("Encounter/e1", {"resource": "Encounter/e1/_history/3"}),
     "from": ("2026-03-01", {"recorded": "2026-03-01T00:00:00Z"}),
     "to": ("2026-01-01", {"recorded": "2026-01-01T23:59:59.999Z"}),
 }
@@ -108,6 +108,7 @@ def test_a_filter(keep: Keep, admin: httpx.Client, name: str) -> None:
         ("outcome", "0"),
         ("resource", "e1"),
         ("resource", "Encounte/e1"),
+        ("resource", "Encounter/e1/_history"),
         ("from", "yesterday"),
         ("from", "2026-02-30"),
         ("to", "2026-01-31T09:05:07"),

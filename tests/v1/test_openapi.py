@@ -114,3 +114,17 @@ def test_every_route_refuses_a_caller_without_a_token(
             elif operation.get("security") != []:
                 address = path.replace("{id}", "a").replace("{version}", "1")
                 assert client.request(method, address).status_code == 401
+
+
+def test_an_export_is_described_as_files(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/v1/audit-logs/export"]["get"]
+    assert set(operation["responses"]["200"]["content"]) == {
+        "text/csv",
+        "application/x-ndjson",
+        "application/fhir+ndjson",
+    }
+    parameters = {one["name"]: one["schema"] for one in operation["parameters"]}
+    assert parameters["format"]["enum"] == ["csv", "ndjson", "fhir"]
+    assert not {"limit", "cursor"} & set(parameters)
+    listed = document["paths"]["/v1/audit-logs"]["get"]["parameters"]
+    assert {"limit", "cursor"} | set(parameters) - {"format"} == {one["name"] for one in listed}

@@ -26,9 +26,7 @@ TYPES: Mapping[Format, str] = {
 ALIASES = {"application/ndjson": TYPES["ndjson"]}
 
 
-async def exported(
-    request: Request, interactions: Interactions, route: Route, call: Call
-) -> Reply:
+async def exported(request: Request, interactions: Interactions, route: Route, call: Call) -> Reply:
     """The file, begun."""
     named = asked_format(route, call)
     format_ = named or accepted(request.header("accept"), route.declared.formats)
