@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Event, Future, get_running_loop
+from asyncio import Event, Future, Lock, get_running_loop
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -59,6 +59,7 @@ class Trail:
         self._stopping = False
         self._wake = Event()
         self._freed = Event()
+        self._alone = Lock()
 
     @property
     def full(self) -> bool:
@@ -81,11 +82,16 @@ class Trail:
         that takes too long: they are written later all the same."""
         self._waiting += records
         if not self._running:
-            await self._flush(patient=False)
+            await self._at_once()
         elif self.pace.mode == "strict":
             await self._committed()
         elif len(self._waiting) >= self.pace.batch:
             self._wake.set()
+
+    async def _at_once(self) -> None:
+        async with self._alone:
+            if self._waiting:
+                await self._flush(patient=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
