@@ -40,7 +40,11 @@ def main() -> None:
     with connected(Settings(data_dir=DATA)) as settings, tempfile.TemporaryDirectory() as folder:
         filled = partial(prepare, settings, asked, Path(folder))
         parts = [part for part in PARTS if getattr(given, part)] or list(PARTS)
-        usual = filled(given.size or USUAL) if {"only", "audit", "marking", "imports"} & {*parts} else None
+        usual = (
+            filled(given.size or USUAL)
+            if {"only", "audit", "marking", "imports"} & {*parts}
+            else None
+        )
         if usual and "only" in parts:
             compare(usual, given.only)
         if usual and "audit" in parts:

@@ -9,10 +9,10 @@ from fhir_server.cli import main
 from fhir_server.interactions.audit import Audit
 
 
-async def _only(_: Audit, __: Any, answer: Any, ___: Any, *, changes: bool = False) -> Any:
+async def _only(_: Audit, __: Any, answer: Any, ___: Any) -> Any:
     return await answer()
 
 
 if __name__ == "__main__":
-    Audit.of = _only  # type: ignore[method-assign]
+    Audit.of = _only  # type: ignore[assignment, method-assign]
     sys.exit(main(["serve"]))

@@ -164,9 +164,7 @@ def _interactions(
         base,
     )
     reader = Reader(store.sessions, store.access, store.history)
-    trail = Trail(
-        store.sessions, store.chain, Events(store.audit_columns), Pace(settings.audit)
-    )
+    trail = Trail(store.sessions, store.chain, Events(store.audit_columns), Pace(settings.audit))
     writes = Writes(pipeline, reader, Conditions(store.planner, store.access))
     return Interactions(
         pipeline,

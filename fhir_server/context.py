@@ -32,8 +32,8 @@ class Context:
 
     `tenant` comes from the token's `tid` only; `user` is the caller as a FHIR reference
     (`Practitioner/amina`, `Patient/zahra`) or None for a pure system client; `patient` the
-    patient in context (`Patient/zahra`); `roles`, `scopes`, `modules` as the token says; `origin` is None
-    where nobody's request is behind it.
+    patient in context (`Patient/zahra`); `roles`, `scopes`, `modules` as the token says; `origin`
+    is None where nobody's request is behind it.
     """
 
     tenant: str

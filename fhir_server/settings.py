@@ -170,8 +170,8 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
 
     audit: Mode = Field(
         default="batched",
-        description="`batched` writes the audit trail of reads shortly after they are answered, and"
-        " that of changes before; `strict` answers nothing before its record is committed",
+        description="`batched` writes the audit trail shortly after the requests are answered;"
+        " `strict` answers nothing before its record is committed, and 503 where it cannot be",
     )
 
     @model_validator(mode="after")

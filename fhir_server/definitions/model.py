@@ -67,6 +67,12 @@ class ServedType:
     care_date: str = ""
 
     @property
+    def writable(self) -> bool:
+        """Whether clients make resources of it. The others, such as the audit trail, are no part
+        of what is asked of all types: asking would make more of them."""
+        return "create" in self.interactions
+
+    @property
     def hot(self) -> tuple[SearchParameter, ...]:
         """The parameters that have a typed column of their own, in declared order."""
         codes = dict.fromkeys(code for index in self.indexes for code, _ in index.columns)

@@ -37,8 +37,8 @@ def interval(text: str) -> tuple[datetime, datetime]:
 
 def now_text(moment: datetime) -> str:
     """`moment` (aware) as an instant in UTC with milliseconds: 2026-01-31T09:05:07.120Z."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return f"{utc.isoformat(timespec='milliseconds')}Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _days(year: int, month: int, day: int) -> tuple[datetime, datetime]:

@@ -115,7 +115,6 @@ class Interactions:
             _asked(ctx, intent),
             lambda: self.writes.write(ctx, intent, idempotency),
             of_result,
-            changes=True,
         )
 
     async def transaction(
@@ -141,7 +140,7 @@ class Interactions:
             Record(ctx, _METHODS[entry.intent.method], of_result(result))
             for entry, result in zip(entries, results, strict=True)
         ]
-        await self.audit.add(ctx, records + held.records(), sure=True)
+        await self.audit.add(ctx, records + held.records())
         return results, read
 
     def _on(self, sessions: Sessions, audit: Audit) -> Interactions:
@@ -314,7 +313,6 @@ class Interactions:
             asked,
             lambda: self.pipeline.write(asked.ctx, plan, idempotency, criteria),
             of_result,
-            changes=True,
         )
 
     async def delete(
@@ -372,9 +370,7 @@ class Interactions:
         """A page of matches of several types, in one order."""
         return await self.audit.of(
             Asked(ctx, "search-system", params=params),
-            lambda: self.searcher.search_across(
-                ctx, types, params, handling=handling, reach=reach
-            ),
+            lambda: self.searcher.search_across(ctx, types, params, handling=handling, reach=reach),
             of_page,
         )
 

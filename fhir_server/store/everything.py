@@ -129,7 +129,10 @@ class Compartment:
     def _types(self, wanted: Wanted) -> list[str]:
         """The served types of the compartment, the owner's among them."""
         inside = {*self._definitions.compartments[wanted.kind], wanted.kind}
-        return sorted(inside & set(self._definitions.types))
+        served, asked = self._definitions.types, wanted.types or ()
+        return sorted(
+            name for name in inside if name in served and (served[name].writable or name in asked)
+        )
 
     def _outside(self, wanted: Wanted) -> list[str]:
         """The types of which a resource may support the records."""

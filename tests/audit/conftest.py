@@ -13,7 +13,7 @@ import pytest
 from tests.support.clinic import Clinic
 
 Event = dict[str, Any]
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Book:
@@ -35,9 +35,13 @@ class Book:
 
     def after(self, known: int, least: int = 1) -> list[Event]:
         """Those after the first `known`, as soon as there are `least`."""
+        return self.until(lambda events: len(events) >= known + least)[known:]
+
+    def until(self, there: Callable[[list[Event]], bool]) -> list[Event]:
+        """All of them, as soon as they are such."""
         deadline = time.monotonic() + PATIENCE
-        while len(found := self.events()[known:]) < least:
-            assert time.monotonic() < deadline, f"{len(found)} events, not {least}"
+        while not there(found := self.events()):
+            assert time.monotonic() < deadline, f"only {len(found)} events"
             time.sleep(0.02)
         return found
 

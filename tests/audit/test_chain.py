@@ -76,8 +76,8 @@ async def test_a_chain_that_grew_contains_its_earlier_head(core: Core, tenant: s
 
 
 CHANGES: dict[str, LiteralString] = {
-    "another outcome": "UPDATE auditevent SET body = replace(body::text, '\"outcome\":\"0\"',"
-    " '\"outcome\":\"4\"')::json WHERE tenant = %s AND id = %s",
+    "another outcome": 'UPDATE auditevent SET body = replace(body::text, \'"outcome":"0"\','
+    ' \'"outcome":"4"\')::json WHERE tenant = %s AND id = %s',
     "a blank more": "UPDATE auditevent SET body = (body::text || ' ')::json"
     " WHERE tenant = %s AND id = %s",
 }
@@ -205,9 +205,7 @@ async def test_the_server_itself_may_only_add(core: Core, tenant: str) -> None:
 
 
 @given(plan=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), min_size=1, max_size=20))
-@settings(
-    max_examples=effort(10), suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=effort(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_several_servers_lengthen_one_chain(
     plan: list[tuple[int, int]], settings_of_tests: Settings
 ) -> None:

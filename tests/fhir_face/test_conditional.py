@@ -230,9 +230,9 @@ def test_a_count_that_is_none_is_400(clinic: Clinic, count: str) -> None:
 
 
 def test_the_record_of_what_was_done_goes_one_at_a_time(clinic: Clinic) -> None:
-    answer = clinic.service.delete("AuditEvent?action=R&_count=2")
+    answer = clinic.service.delete("Provenance?recorded=2020&_count=2")
     assert refusal(answer) == (400, "invalid")
-    assert clinic.service.delete("AuditEvent?action=R").status_code == 204
+    assert clinic.service.delete("Provenance?recorded=2020").status_code == 204
 
 
 def test_what_a_client_has_is_not_sent_again(clinic: Clinic) -> None:
@@ -362,5 +362,5 @@ def test_the_capability_statement_says_so(clinic: Clinic) -> None:
     for declared in (each for each in types if {"code": "create"} in each["interaction"]):
         assert declared["conditionalCreate"] is declared["conditionalUpdate"] is True
         assert declared["conditionalRead"] == "full-support"
-        kept = declared["type"] in {"AuditEvent", "Provenance"}
+        kept = declared["type"] == "Provenance"
         assert declared["conditionalDelete"] == ("single" if kept else "multiple")

@@ -35,6 +35,8 @@ def failing(at: int) -> Iterator[list[str]]:
     fetch, execute, execute_all = Session.fetch, Session.execute, Session.execute_all
 
     def hear(sql: str) -> None:
+        if "audit" in sql:  # The trail has a transaction of its own, after this one.
+            return
         if len(heard) == at:
             raise FailedError
         heard.append(sql)

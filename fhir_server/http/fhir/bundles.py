@@ -88,10 +88,7 @@ class Bundles:
         self, outer: Request, ctx: Context, base: str, entries: Sequence[BundleEntry]
     ) -> list[Answer]:
         """Each by itself, at its own time."""
-        return [
-            await self._single(outer, _at_its_time(ctx), base, entry)
-            for entry in entries
-        ]
+        return [await self._single(outer, _at_its_time(ctx), base, entry) for entry in entries]
 
     async def _single(self, outer: Request, ctx: Context, base: str, entry: BundleEntry) -> Answer:
         routed: Routed | None = None

@@ -63,7 +63,8 @@ async def history_type(service: Service, call: Call) -> Reply:
 
 async def history_system(service: Service, call: Call) -> Reply:
     """https://hl7.org/fhir/R4/http.html#history"""
-    types = [name for name in service.definitions.types if call.past(name) is not None]
+    served = service.definitions.types
+    types = [name for name in served if served[name].writable and call.past(name) is not None]
     if not types:
         require(call.ctx, "*", "history-type")
     return await _timeline(service, call, types)
@@ -112,7 +113,10 @@ async def search_system(service: Service, call: Call) -> Reply:
     named, params = split_types(await call.parameters(), service.definitions.types)
     for name in named:
         require(call.ctx, name, "search-type")
-    types = named or [name for name in service.definitions.types if call.reach(name) is not None]
+    served = service.definitions.types
+    types = named or [
+        name for name in served if served[name].writable and call.reach(name) is not None
+    ]
     if not types:
         require(call.ctx, "*", "search-type")
     call.check_accept(types, counts=True)

@@ -108,14 +108,13 @@ class Endpoint:
         reply = await self._told(request, route, self._performed(request, route, ctx))
         return replace(reply, headers={**reply.headers, **left})
 
-    async def _record(
-        self, request: Request, route: Route, ctx: Context, error: Exception
-    ) -> None:
+    async def _record(self, request: Request, route: Route, ctx: Context, error: Exception) -> None:
         """A refusal, unless an interaction has recorded it."""
         reference = None
         with suppress(Problem):
             reference = route.reference(route.path(request.scope["path_params"]))
-        asked = Asked(ctx, route.interaction, *(reference or f"{route.owner}/").split("/"))
+        type_, _, id = (reference or route.owner).partition("/")
+        asked = Asked(ctx, route.interaction, type_, id)
         await self._service.interactions.audit.unless_told(asked, error)
 
     async def _performed(self, request: Request, route: Route, ctx: Context) -> Reply:

@@ -14,10 +14,10 @@ from fhir_server.context import Context
 from fhir_server.interactions.audit.event import Events
 from fhir_server.interactions.audit.query import Queries
 from fhir_server.interactions.audit.record import NOTHING, Given, Record, named
-from fhir_server.interactions.audit.trail import Pace, Mode, Trail
+from fhir_server.interactions.audit.trail import Mode, Pace, Trail
 from fhir_server.problems import Problem
 
-__all__ = ["Asked", "Audit", "Events", "Given", "Pace", "Mode", "Queries", "Record", "Trail"]
+__all__ = ["Asked", "Audit", "Events", "Given", "Mode", "Pace", "Queries", "Record", "Trail"]
 
 T = TypeVar("T")
 # Interactions by the names that HL7 has no code for.
@@ -45,12 +45,11 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class Audit:
-    """Records interactions. `sure` says that changes wait until their record is committed;
-    `held` gathers what is recorded within a transaction, until that has ended."""
+    """Records interactions; `held` gathers what is recorded within a transaction, until that has
+    ended."""
 
     trail: Trail
     queries: Queries
-    sure: bool = True
     held: list[Record] | None = None
 
     def holding(self) -> Audit:
@@ -71,8 +70,6 @@ class Audit:
         asked: Asked,
         answer: Callable[[], Awaitable[T]],
         given: Callable[[T], Given | None],
-        *,
-        changes: bool = False,
     ) -> T:
         """The answer, recorded, refused or not; nothing is recorded where `given` has None."""
         if self.trail.full:
@@ -85,7 +82,7 @@ class Audit:
         what = given(found)
         if what is not None:
             record = self._record(asked, asked.interaction, what)
-            await self.add(asked.ctx, [record], sure=changes and self.sure)
+            await self.add(asked.ctx, [record])
         return found
 
     async def refused(self, asked: Asked, error: Exception) -> None:
@@ -107,14 +104,14 @@ class Audit:
         issue = problem.issues[0].code
         return self._record(asked, code, what)._replace(status=problem.status, code=issue)
 
-    async def add(self, ctx: Context, records: Sequence[Record], *, sure: bool = False) -> None:
+    async def add(self, ctx: Context, records: Sequence[Record]) -> None:
         """Takes finished records of one request."""
         if ctx.origin is not None:
             ctx.origin.told += len(records)
         if self.held is not None:
             self.held += records
         else:
-            await self.trail.add(records, sure=sure)
+            await self.trail.add(records)
 
     def _record(self, asked: Asked, interaction: str, given: Given) -> Record:
         if asked.params is None:

@@ -8,14 +8,15 @@ https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
-from fhir_server.fhir.ids import new_id
+from fhir_server.fhir.ids import new_ids
 from fhir_server.fhir.instant import now_text
-from fhir_server.interactions.audit.record import Record
+from fhir_server.interactions.audit.record import Given, Record
 from fhir_server.store.audit import Columns, Entry
 
 REST: Final = {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"}
@@ -48,10 +49,12 @@ def _entity(type: str, role: str) -> str:
 
 
 PERSON, DATA, QUERY = _entity("1", "1"), _entity("2", "4"), _entity("2", "24")
-_REQUEST_ID: Final = orjson.dumps({
-    "system": "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType",
-    "code": "XrequestId",
-}).decode()
+_REQUEST_ID: Final = orjson.dumps(
+    {
+        "system": "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType",
+        "code": "XrequestId",
+    }
+).decode()
 
 
 class Events:
@@ -60,21 +63,25 @@ class Events:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
-    def entry(self, record: Record) -> Entry:
-        """The event as it is stored, under an id of its own."""
-        ctx, given = record.ctx, record.given
-        id, at = new_id(), now_text(ctx.now)
+    def entries(self, records: Sequence[Record]) -> list[Entry]:
+        """The events as they are stored, under ids of their own."""
+        return list(map(self._entry, new_ids(len(records)), records))
+
+    def _entry(self, id: str, record: Record) -> Entry:
+        ctx, given, origin = record.ctx, record.given, record.ctx.origin
+        address, request = (origin.address, origin.request) if origin else (None, None)
         kind = _kind(record.interaction, record.status // 100, record.code)
-        origin = ctx.origin
-        agent = _agent(ctx.user, ctx.subject, ctx.roles, origin.address if origin else None)
+        agent = _agent(ctx.user, ctx.subject, ctx.roles, address)
+        at = now_text(ctx.now)
         body = (
             f'{{"resourceType":"AuditEvent","id":"{id}",'
             f'"meta":{{"versionId":"1","lastUpdated":"{at}"}},{kind},"recorded":"{at}",'
-            f"{agent},{OBSERVER}{_entities(record)}}}"
+            f"{agent},{OBSERVER}{_entities(given, record.query, request)}}}"
         )
-        references = [*given.patients, *(data.partition("/_history")[0] for data in given.data)]
-        request = origin.request if origin else None
-        keys, sorts = self._columns.of(ctx.tenant, id, (kind, agent), references, request)
+        named = [data.partition("/_history/")[0] for data in given.data]
+        keys, sorts = self._columns.of(
+            ctx.tenant, id, f"{kind},{agent}", given.patients, named, request
+        )
         return Entry(id, at, body, keys, sorts)
 
 
@@ -105,15 +112,13 @@ def _members(parts: dict[str, Any]) -> str:
     return orjson.dumps(parts).decode()[1:-1]
 
 
-def _entities(record: Record) -> str:
+def _entities(given: Given, query: str, request: str | None) -> str:
     """Ids are letters, digits, `-` and `.`, so they may stand in the text as they are."""
-    given, ctx = record.given, record.ctx
     found = [f'{{"what":{{"reference":"{one}"}},{PERSON}}}' for one in given.patients]
     found += [f'{{"what":{{"reference":"{one}"}},{DATA}}}' for one in given.data]
-    if record.query:
-        query = b64encode(record.query.encode()).decode()
-        found.append(f'{{{QUERY},"query":"{query}"}}')
-    if ctx.origin is not None and ctx.origin.request:
-        what = f'{{"identifier":{{"value":"{ctx.origin.request}"}}}}'
+    if query:
+        found.append(f'{{{QUERY},"query":"{b64encode(query.encode()).decode()}"}}')
+    if request:
+        what = f'{{"identifier":{{"value":"{request}"}}}}'
         found.append(f'{{"what":{what},"type":{_REQUEST_ID}}}')
     return f',"entity":[{",".join(found)}]' if found else ""

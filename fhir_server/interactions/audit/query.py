@@ -16,10 +16,12 @@ from fhir_server.definitions.model import SearchParameter, ServedType
 
 _PLAIN: Final = frozenset({"reference", "date", "number", "quantity", "uri"})
 # Result parameters say nothing of anybody; a cursor may hold sort values.
-_RESULT: Final = frozenset({
-    *("_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_elements", "_type"),
-    *("_id", "_lastUpdated", "_since", "_at"),
-})
+_RESULT: Final = frozenset(
+    {
+        *("_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_elements", "_type"),
+        *("_id", "_lastUpdated", "_since", "_at"),
+    }
+)
 _MODIFIERS: Final = frozenset({"not", "missing", "above", "below", "in", "not-in", "iterate"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 LONGEST: Final = 2_000

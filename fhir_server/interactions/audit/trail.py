@@ -1,9 +1,9 @@
 """The audit trail on its way into the database: gathered, written in batches, never dropped.
 
 An interaction first makes sure that there is room for its record, then happens, then leaves the
-record here. A task writes what has gathered, a batch of each tenant at a time. Whoever must know
-that his record is committed waits for the end of the batch that has it; so those who wait
-together share one commit. While the database is away, records stay here and it is tried again;
+record here. A task writes what has gathered, a batch of each tenant at a time. In strict mode
+everyone waits for the end of the batch that has his record; so those who wait together share one
+commit. While the database is away, records stay here and it is tried again;
 when there is no more room, nobody is let in: what cannot be recorded does not happen.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Event, Future, get_running_loop
+from asyncio import Event, Future, Lock, get_running_loop
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -59,6 +59,7 @@ class Trail:
         self._stopping = False
         self._wake = Event()
         self._freed = Event()
+        self._alone = Lock()
 
     @property
     def full(self) -> bool:
@@ -76,16 +77,21 @@ class Trail:
                 return
         raise _unavailable()
 
-    async def add(self, records: Sequence[Record], *, sure: bool = False) -> None:
-        """Takes them; when `sure`, or in strict mode, returns when they are committed, and raises
-        Problem 503 when that takes too long: they are written later all the same."""
+    async def add(self, records: Sequence[Record]) -> None:
+        """Takes them; in strict mode, returns when they are committed, and raises Problem 503 when
+        that takes too long: they are written later all the same."""
         self._waiting += records
         if not self._running:
-            await self._flush(patient=False)
-        elif sure or self.pace.mode == "strict":
+            await self._at_once()
+        elif self.pace.mode == "strict":
             await self._committed()
         elif len(self._waiting) >= self.pace.batch:
             self._wake.set()
+
+    async def _at_once(self) -> None:
+        async with self._alone:
+            if self._waiting:
+                await self._flush(patient=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -127,16 +133,23 @@ class Trail:
             await self._flush(patient=True)
 
     async def _flush(self, *, patient: bool) -> None:
-        """Writes what waits; a `patient` one tries until it is done."""
+        """Writes what waits; a `patient` one tries until it is done, another one leaves what it
+        could not write, and raises."""
         taken, self._waiting = self._waiting, []
         done, self._done = self._done, None
-        self._writing = len(taken)
-        for tenant, records in _by_tenant(taken).items():
-            for start in range(0, len(records), self.pace.batch):
-                batch = records[start : start + self.pace.batch]
-                await self._written(tenant, [self._events.entry(r) for r in batch], patient=patient)
-                self._writing -= len(batch)
+        self._writing += len(taken)
+        batches = _batches(taken, self.pace.batch)
+        try:
+            while batches:
+                first = batches[0]
+                entries = self._events.entries(first)
+                await self._written(first[0].ctx.tenant, entries, patient=patient)
+                self._writing -= len(batches.pop(0))
                 self._freed.set()
+        finally:
+            left = [record for batch in batches for record in batch]
+            self._writing -= len(left)
+            self._waiting[:0] = left
         if done is not None:
             done.set_result(None)
 
@@ -148,23 +161,24 @@ class Trail:
                     # Where an attempt broke off, it may have been committed all the same.
                     if not (tried and await self._chain.holds(session, entries)):
                         await self._chain.append(session, tenant, entries)
-                return
             except Exception as error:
                 if not patient:
-                    self._writing = 0
                     raise
                 if not tried:
                     log.error("audit records wait: %s", type(error).__name__)  # noqa: TRY400
                 tried = True
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, 2.0)
+            else:
+                return
 
 
-def _by_tenant(records: Sequence[Record]) -> dict[str, list[Record]]:
+def _batches(records: Sequence[Record], most: int) -> list[list[Record]]:
+    """Those of one tenant together, in their order."""
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(record.ctx.tenant, []).append(record)
-    return found
+    return [own[at : at + most] for own in found.values() for at in range(0, len(own), most)]
 
 
 def _unavailable() -> Problem:

@@ -17,23 +17,34 @@ from fhir_server.store.session import Session
 SUM: Final = 32
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('audit ' || %(tenant)s::text, 0))"
 # The columns are those of the table auditevent; the link follows the last one of the tenant.
+# Lists come as one text each: an array's literal would have every quote of the JSON escaped.
 _APPEND = """
-WITH stored AS (
+WITH given AS MATERIALIZED (
+  SELECT * FROM unnest(string_to_array(%(ids)s::text, E'\\n'),
+                       string_to_array(%(at)s::text, E'\\n')::timestamptz[],
+                       string_to_array(%(bodies)s::text, E'\\n'),
+                       string_to_array(%(keys)s::text, E'\\n'),
+                       string_to_array(%(sorts)s::text, E'\\n'))
+         WITH ORDINALITY AS r (id, at, body, keys, sorts, n)
+), stored AS (
   INSERT INTO auditevent (tenant, id, version, updated, body, indexed, keys, sorts, made,
                           p_date, p_date_high)
-  SELECT %(tenant)s::text, r.id, 1, r.at, r.body::json, %(indexed)s::bigint, r.keys::bigint[],
-         r.sorts::jsonb, 'POST 201', r.at, r.at + interval '1 millisecond'
-    FROM unnest(%(ids)s::text[], %(at)s::timestamptz[], %(bodies)s::text[], %(keys)s::text[],
-                %(sorts)s::text[]) AS r (id, at, body, keys, sorts)
+  SELECT %(tenant)s::text, id, 1, at, body::json, %(indexed)s::bigint, keys::bigint[],
+         sorts::jsonb, 'POST 201', at, at + interval '1 millisecond'
+    FROM given
+), sealed AS (
+  SELECT array_agg(id ORDER BY n) AS ids,
+         string_agg(sha256(convert_to(body, 'UTF8')), ''::bytea ORDER BY n) AS sums
+    FROM given
 ), last AS (
   SELECT seq, hash FROM audit_link ORDER BY seq DESC LIMIT 1
 )
 INSERT INTO audit_link (tenant, seq, events, sums, hash)
-SELECT %(tenant)s::text, n.seq, %(ids)s::text[], %(sums)s::bytea,
-       sha256(n.hash || int8send(n.seq) || %(sums)s::bytea
-              || convert_to(array_to_string(%(ids)s::text[], ','), 'UTF8'))
-  FROM (SELECT coalesce((SELECT seq FROM last), 0) + 1 AS seq,
-               coalesce((SELECT hash FROM last), ''::bytea) AS hash) AS n
+SELECT %(tenant)s::text, n.seq, ids, sums,
+       sha256(n.hash || int8send(n.seq) || sums
+              || convert_to(array_to_string(ids, ','), 'UTF8'))
+  FROM sealed, (SELECT coalesce((SELECT seq FROM last), 0) + 1 AS seq,
+                       coalesce((SELECT hash FROM last), ''::bytea) AS hash) AS n
 """
 _THERE = "SELECT count(*) FROM auditevent WHERE id = ANY(%(ids)s::text[])"
 
@@ -56,7 +67,7 @@ class Chain:
 
     async def append(self, session: Session, tenant: str, entries: Sequence[Entry]) -> None:
         """All of them under one link, or none."""
-        ids, at, bodies, keys, sorts = map(list, zip(*entries, strict=True))
+        ids, at, bodies, keys, sorts = map("\n".join, zip(*entries, strict=True))
         args: dict[str, Any] = {
             "tenant": tenant,
             "indexed": self._indexed,
@@ -65,7 +76,6 @@ class Chain:
             "bodies": bodies,
             "keys": keys,
             "sorts": sorts,
-            "sums": b"".join(sha256(body.encode()).digest() for body in bodies),
         }
         async with session.transaction():
             await session.execute_all([(_LOCK, {"tenant": tenant}), (_APPEND, args)])
