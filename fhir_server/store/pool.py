@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import select
 from contextvars import ContextVar
+from math import ceil
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -29,9 +30,10 @@ from fhir_server.store.adapt import adapt
 
 APP_ROLE = "fhir_server_app"
 SETTING = "fhir_server.tenant"
-# Seconds after which PostgreSQL gives a statement up, and after which we give PostgreSQL up.
-STATEMENT: Final = 30
-PATIENCE: Final = STATEMENT + 5.0
+# Seconds for which a statement may run, where nobody says otherwise, and how much longer an answer
+# is waited for.
+PATIENCE: Final = 45.0
+GRACE: Final = 2.0
 # Seconds between tries to connect; at least between two times that all connections are made anew.
 RECONNECT: Final = 0.5
 RENEWAL: Final = 1.0
@@ -55,6 +57,7 @@ class TenantConnection(AsyncConnection[TupleRow]):
 
     tenant: str = ""
     announced: bool = False
+    patience: float = PATIENCE
     _socket: select.poll | None = None
 
     @property
@@ -73,10 +76,10 @@ class TenantConnection(AsyncConnection[TupleRow]):
         interval: float = 1.0,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature of psycopg's connection
     ) -> T:
-        """As psycopg's, but for no more than PATIENCE; and who is cut off leaves at once, and the
+        """As psycopg's, but no longer than `patience`; and who is cut off leaves at once, and the
         connection with him: psycopg would wait for the server to cancel the statement."""
         try:
-            async with asyncio.timeout(PATIENCE if timeout is None else timeout):
+            async with asyncio.timeout(self.patience + GRACE if timeout is None else timeout):
                 return await wait_async(gen, self.pgconn.socket, interval)
         except asyncio.CancelledError:
             await self.close()
@@ -139,12 +142,18 @@ def lively(url: str) -> str:
     return make_conninfo("", **{**LIVELY, **given})
 
 
-def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
-    """A pool on `url` of at most `size` connections; waits `timeout` seconds for one."""
+def build_pool(url: str, *, size: int, timeout: float, patience: float = PATIENCE) -> TenantPool:
+    """A pool on `url` of at most `size` connections; waits `timeout` seconds for one, and
+    `patience` for each statement."""
+
+    async def configured(connection: TenantConnection) -> None:
+        connection.patience = patience
+        await configure(connection)
+
     return TenantPool(
         lively(url),
         connection_class=TenantConnection,
-        configure=configure,
+        configure=configured,
         min_size=min(2, size),
         max_size=size,
         timeout=timeout,
@@ -153,6 +162,21 @@ def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
         name="store",
         kwargs={
             "cursor_factory": AsyncRawCursor,
-            "options": f"-c statement_timeout={STATEMENT}s -c jit=off -c timezone=UTC",
+            "options": _options(patience),
         },
     )
+
+
+def _options(patience: float) -> str:
+    """Nor does PostgreSQL wait for us: what a client that vanished has locked comes free."""
+    limit = ceil(patience * 1000)
+    options = {
+        "statement_timeout": limit,
+        "idle_in_transaction_session_timeout": limit,
+        "tcp_keepalives_idle": LIVELY["keepalives_idle"],
+        "tcp_keepalives_interval": LIVELY["keepalives_interval"],
+        "tcp_keepalives_count": LIVELY["keepalives_count"],
+        "jit": "off",
+        "timezone": "UTC",
+    }
+    return " ".join(f"-c {name}={value}" for name, value in options.items())

@@ -26,7 +26,6 @@ async def test_connections_are_ended_and_cut(rig: Rig, enter: Enter) -> None:
             rig.proxy.cut()
         await load.more(20)
     enter(await settled("connections ended, cut", load, rig.nats.url))
-    await load.aclose()
 
 
 async def test_answers_are_lost_with_their_connections(rig: Rig, enter: Enter) -> None:
@@ -41,7 +40,6 @@ async def test_answers_are_lost_with_their_connections(rig: Rig, enter: Enter) -
         await load.more(20)
     assert load.ledger.answers["503"] > 0
     enter(await settled("answers of commits lost", load, rig.nats.url))
-    await load.aclose()
 
 
 async def test_connections_fall_silent(rig: Rig, http: httpx.AsyncClient, enter: Enter) -> None:
@@ -56,7 +54,6 @@ async def test_connections_fall_silent(rig: Rig, http: httpx.AsyncClient, enter:
             await rig.server.becomes(http, ready=True, within=20)
         await load.more(20)
     enter(await settled("connections silent", load, rig.nats.url))
-    await load.aclose()
 
 
 async def test_the_database_hangs(rig: Rig, http: httpx.AsyncClient, enter: Enter) -> None:
@@ -72,4 +69,3 @@ async def test_the_database_hangs(rig: Rig, http: httpx.AsyncClient, enter: Ente
             await rig.server.becomes(http, ready=True, within=20)
         await load.more(20)
     enter(await settled("database hangs", load, rig.nats.url))
-    await load.aclose()

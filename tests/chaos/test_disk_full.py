@@ -71,7 +71,6 @@ async def test_the_disk_is_full(
             await load.more(20)
     assert load.ledger.answers["503"] > 0
     enter(await settled("disk full", load, rig.nats.url))
-    await load.aclose()
 
 
 def _fill(folder: Path) -> Path:

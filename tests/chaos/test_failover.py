@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -20,7 +21,6 @@ from tests.support.postgres import DATABASE, Postgres
 STANDBY = "standby"
 # A commit is acknowledged once the replica has it on disk.
 SYNCHRONOUS = {"synchronous_standby_names": STANDBY}
-READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = {}"
 
 
 @pytest.fixture
@@ -69,7 +69,6 @@ async def test_the_primary_dies_and_the_replica_is_promoted(
             await server.becomes(http, ready=True, within=20)
             await load.more(rounds(40, 400), within=120)
         enter(await settled("failover to a replica", load, nats.url))
-        await load.aclose()
 
 
 async def test_a_database_that_is_read_only_takes_no_writes(
@@ -90,9 +89,8 @@ async def test_a_database_that_is_read_only_takes_no_writes(
         await load.more(20)
     assert load.ledger.answers["503"] > 0
     enter(await settled("database read-only", load, rig.nats.url))
-    await load.aclose()
 
 
-def _set(postgres: Postgres, value: str) -> None:
-    postgres.execute(READ_ONLY.format(value))
+def _set(postgres: Postgres, value: Literal["on", "off"]) -> None:
+    postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
     postgres.execute("SELECT pg_reload_conf()")

@@ -30,4 +30,3 @@ async def test_nats_is_away_and_hangs(rig: Rig, http: httpx.AsyncClient, enter: 
             await load.more(10)
     assert load.ledger.answers["503"] + load.ledger.answers["none"] == 0
     enter(await settled("NATS away, hanging", load, rig.nats.url))
-    await load.aclose()

@@ -25,4 +25,3 @@ async def test_postgresql_is_restarted_and_crashes(
                 await rig.server.becomes(http, ready=True, within=15)
         await load.more(20)
     enter(await settled("PostgreSQL restarted, crashed", load, rig.nats.url))
-    await load.aclose()
