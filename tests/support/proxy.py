@@ -66,6 +66,7 @@ class Proxy:
             _reset(writer)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # in which the transports close their sockets
 
     async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -80,6 +81,8 @@ class Proxy:
             )
         finally:
             self._writers -= {writer, back}
+            _reset(writer)
+            _reset(back)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, swallowed_in: set[str]
