@@ -34,6 +34,8 @@ SETTING = "fhir_server.tenant"
 # is waited for.
 PATIENCE: Final = 45.0
 GRACE: Final = 2.0
+# Milliseconds until PostgreSQL notices that nobody waits for a statement any more.
+ORPHANED: Final = 500
 # Seconds between tries to connect; at least between two times that all connections are made anew.
 RECONNECT: Final = 0.5
 RENEWAL: Final = 1.0
@@ -168,11 +170,12 @@ def build_pool(url: str, *, size: int, timeout: float, patience: float = PATIENC
 
 
 def _options(patience: float) -> str:
-    """Nor does PostgreSQL wait for us: what a client that vanished has locked comes free."""
+    """Nor does PostgreSQL wait for us: what a client that left has locked comes free."""
     limit = ceil(patience * 1000)
     options = {
         "statement_timeout": limit,
         "idle_in_transaction_session_timeout": limit,
+        "client_connection_check_interval": ORPHANED,
         "tcp_keepalives_idle": LIVELY["keepalives_idle"],
         "tcp_keepalives_interval": LIVELY["keepalives_interval"],
         "tcp_keepalives_count": LIVELY["keepalives_count"],

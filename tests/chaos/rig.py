@@ -67,7 +67,7 @@ def rig_on(postgres: Postgres, folder: Path, token: Token) -> Iterator[Rig]:
     """All of it on a PostgreSQL that runs; the server is launched, not awaited."""
     with ExitStack() as stack:
         nats = stack.enter_context(nats_server(folder))
-        proxy = stack.enter_context(Proxy(lambda: postgres.port).running())
+        proxy = stack.enter_context(Proxy(lambda: postgres.url).running())
         server = Server(folder, "server", **settings(proxied(postgres, proxy), nats.url))
         stack.enter_context(launched(server))
         yield Rig(folder, postgres, nats, proxy, server, token)
