@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from psycopg import AsyncConnection, AsyncRawCursor, OperationalError
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import PipelineAborted
 from psycopg.rows import TupleRow
 from psycopg.waiting import wait_async
 from psycopg_pool import AsyncConnectionPool
@@ -80,15 +81,16 @@ class TenantConnection(AsyncConnection[TupleRow]):
     ) -> T:
         """As psycopg's, but no longer than `patience`; and who is cut off leaves at once, and the
         connection with him: psycopg would wait for the server to cancel the statement."""
+        longest = self.patience + GRACE if timeout is None else timeout
         try:
-            async with asyncio.timeout(self.patience + GRACE if timeout is None else timeout):
-                return await wait_async(gen, self.pgconn.socket, interval)
+            return await wait_async(gen, self.pgconn.socket, interval, longest)
         except asyncio.CancelledError:
             await self.close()
             raise
-        except TimeoutError:
-            await self.close()
-            raise OperationalError("PostgreSQL does not answer") from None
+        except OperationalError as error:
+            if error.sqlstate is None and not isinstance(error, PipelineAborted):
+                await self.close()
+            raise
 
 
 async def configure(connection: TenantConnection) -> None:
