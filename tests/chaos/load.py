@@ -93,7 +93,8 @@ class Load:
     async def read(self, path: str, service: bool = False) -> Resource:  # noqa: FBT001, FBT002
         """What lies at that path of the FHIR face, or at that address."""
         who = self._service if service else self.authorization
-        answer = await self._done("GET", path, {"authorization": who}, None)
+        async with asyncio.timeout(60):
+            answer = await self._done("GET", path, {"authorization": who}, None, unended=True)
         assert answer is not None
         assert answer.status_code == 200, answer.text
         found: Resource = answer.json()
@@ -179,14 +180,20 @@ class Load:
             await asyncio.sleep(4 * REST)
 
     async def _done(
-        self, method: str, path: str, headers: dict[str, str], body: Resource | None
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Resource | None,
+        *,
+        unended: bool = False,
     ) -> httpx.Response | None:
         """The answer that settles it; None where there was none before the end."""
         while True:
             answer = await self._try(method, path, headers, body)
             if answer is not None and answer.status_code not in {409, 503}:
                 return answer
-            if self._ended and method != "GET":
+            if self._ended and not unended:
                 return None
             await asyncio.sleep(REST)
 
