@@ -13,7 +13,7 @@ import pytest
 from tests.chaos.accounts import settled
 from tests.chaos.conftest import Enter
 from tests.chaos.load import Load, Token
-from tests.chaos.rig import Rig, strikes, settings
+from tests.chaos.rig import Rig, settings, strikes
 from tests.chaos.server import Server, launched
 from tests.support.nats import NatsServer, nats_server
 from tests.support.postgres import DATABASE, Postgres
