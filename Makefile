@@ -37,6 +37,10 @@ bench: .venv/.dev ## speed against a bare floor; raw runs go to bench/results/
 fuzz: .venv/.dev ## the property tests, fifty times as hard
 	@FHIR_SERVER_TEST_EFFORT=50 $(BIN)/python -m pytest -n auto -m hypothesis
 
+chaos: .venv/.dev ## faults for real, under load, for minutes; prints what was lost (nothing)
+	@FHIR_SERVER_TEST_CHAOS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=0 \
+		--durations-min=5 tests/chaos
+
 clean: ## removes what was built and installed here; keeps data/
 	@rm -rf .venv build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -52,4 +56,4 @@ clean: ## removes what was built and installed here; keeps data/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.installed
 
-.PHONY: help run test check dependencies format docs bench fuzz clean
+.PHONY: help run test check dependencies format docs bench fuzz chaos clean

@@ -116,6 +116,7 @@ def build_core(settings: Settings, root: Path | None = None) -> Core:
         definitions,
         pool_size=settings.pool_size,
         pool_timeout=settings.pool_timeout,
+        patience=settings.request_timeout,
         cursor_key=settings.cursor_secret(),
         base=base,
         terms=terminologies.codes,

@@ -79,8 +79,8 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         default=45.0,
         gt=0,
         le=3600,
-        description="Seconds that a request may take, its body included; then 503. An upload has"
-        " limits of its own",
+        description="Seconds that a request may take, its body included, and any statement in the"
+        " database; then 503. An upload has limits of its own",
     )
     body_limit: int = Field(
         default=2 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; more is 413"

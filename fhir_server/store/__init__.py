@@ -17,7 +17,7 @@ from fhir_server.store.history import History
 from fhir_server.store.index import Indexer
 from fhir_server.store.load import Loader
 from fhir_server.store.outbox import Outbox
-from fhir_server.store.pool import build_pool
+from fhir_server.store.pool import PATIENCE, build_pool
 from fhir_server.store.reindex import Reindexer
 from fhir_server.store.search.across import Across
 from fhir_server.store.search.planner import Planner
@@ -60,18 +60,19 @@ def build_store(
     *,
     pool_size: int,
     pool_timeout: float,
+    patience: float = PATIENCE,
     cursor_key: bytes,
     base: str | None = None,
     terms: Terms | None = None,
 ) -> Store:
     """A store on the database at `url`; `base` is this server's own FHIR address, `terms` knows
-    the codes."""
+    the codes; `patience` are the seconds that a statement may take."""
     tables = build_tables(definitions.types)
     access = Access(definitions, tables, terms)
     indexer, writer = Indexer(definitions, base), Writer(tables)
     planner = Planner(definitions, tables, access, cursor_key, base, terms)
     columns = Columns(indexer)
-    sessions = Sessions(build_pool(url, size=pool_size, timeout=pool_timeout))
+    sessions = Sessions(build_pool(url, size=pool_size, timeout=pool_timeout, patience=patience))
     return Store(
         sessions=sessions,
         access=access,

@@ -24,6 +24,10 @@ from fhir_server.store.session import Sessions
 CHANNEL: Final = "fhir_server_outbox"
 PAUSE: Final = 0.05
 RECONNECT: Final = 1.0
+# Who only listens does not notice that nobody is there any more: so he asks now and then, and
+# waits this long for an answer.
+HEARTBEAT: Final = 10.0
+PATIENCE: Final = 5.0
 _NOBODY: Final = Context("", "fhir-server", face="job")
 _NOTIFY: Final = f"""
 SELECT pg_notify('{CHANNEL}', tenant) FROM unnest(%(tenants)s::text[]) AS rung (tenant)
@@ -58,14 +62,17 @@ class Doorbell:
         """Tenants for whom somebody rang; None when some may have been missed, first of all at
         the beginning."""
         while True:
-            with suppress(psycopg.Error):
+            with suppress(psycopg.Error, TimeoutError):
                 async with await psycopg.AsyncConnection.connect(
                     lively(self._url), autocommit=True
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     yield None
-                    async for notice in connection.notifies():
-                        yield notice.payload
+                    while True:
+                        async for notice in connection.notifies(timeout=HEARTBEAT):
+                            yield notice.payload
+                        async with asyncio.timeout(PATIENCE):
+                            await connection.execute("SELECT 1")
             await asyncio.sleep(RECONNECT)
 
     async def _forever(self) -> None:

@@ -15,12 +15,14 @@ from __future__ import annotations
 import asyncio
 import select
 from contextvars import ContextVar
+from math import ceil
 from time import monotonic
 from typing import Any, Final, TypeVar
 
 from psycopg import AsyncConnection, AsyncRawCursor, OperationalError
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import PipelineAborted
 from psycopg.rows import TupleRow
 from psycopg.waiting import wait_async
 from psycopg_pool import AsyncConnectionPool
@@ -29,9 +31,12 @@ from fhir_server.store.adapt import adapt
 
 APP_ROLE = "fhir_server_app"
 SETTING = "fhir_server.tenant"
-# Seconds after which PostgreSQL gives a statement up, and after which we give PostgreSQL up.
-STATEMENT: Final = 30
-PATIENCE: Final = STATEMENT + 5.0
+# Seconds for which a statement may run, where nobody says otherwise, and how much longer an answer
+# is waited for.
+PATIENCE: Final = 45.0
+GRACE: Final = 2.0
+# Milliseconds until PostgreSQL notices that nobody waits for a statement any more.
+ORPHANED: Final = 500
 # Seconds between tries to connect; at least between two times that all connections are made anew.
 RECONNECT: Final = 0.5
 RENEWAL: Final = 1.0
@@ -55,6 +60,7 @@ class TenantConnection(AsyncConnection[TupleRow]):
 
     tenant: str = ""
     announced: bool = False
+    patience: float = PATIENCE
     _socket: select.poll | None = None
 
     @property
@@ -73,17 +79,18 @@ class TenantConnection(AsyncConnection[TupleRow]):
         interval: float = 1.0,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature of psycopg's connection
     ) -> T:
-        """As psycopg's, but for no more than PATIENCE; and who is cut off leaves at once, and the
+        """As psycopg's, but no longer than `patience`; and who is cut off leaves at once, and the
         connection with him: psycopg would wait for the server to cancel the statement."""
+        longest = self.patience + GRACE if timeout is None else timeout
         try:
-            async with asyncio.timeout(PATIENCE if timeout is None else timeout):
-                return await wait_async(gen, self.pgconn.socket, interval)
+            return await wait_async(gen, self.pgconn.socket, interval, longest)
         except asyncio.CancelledError:
             await self.close()
             raise
-        except TimeoutError:
-            await self.close()
-            raise OperationalError("PostgreSQL does not answer") from None
+        except OperationalError as error:
+            if error.sqlstate is None and not isinstance(error, PipelineAborted):
+                await self.close()
+            raise
 
 
 async def configure(connection: TenantConnection) -> None:
@@ -139,12 +146,18 @@ def lively(url: str) -> str:
     return make_conninfo("", **{**LIVELY, **given})
 
 
-def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
-    """A pool on `url` of at most `size` connections; waits `timeout` seconds for one."""
+def build_pool(url: str, *, size: int, timeout: float, patience: float = PATIENCE) -> TenantPool:
+    """A pool on `url` of at most `size` connections; waits `timeout` seconds for one, and
+    `patience` for each statement."""
+
+    async def configured(connection: TenantConnection) -> None:
+        connection.patience = patience
+        await configure(connection)
+
     return TenantPool(
         lively(url),
         connection_class=TenantConnection,
-        configure=configure,
+        configure=configured,
         min_size=min(2, size),
         max_size=size,
         timeout=timeout,
@@ -153,6 +166,22 @@ def build_pool(url: str, *, size: int, timeout: float) -> TenantPool:
         name="store",
         kwargs={
             "cursor_factory": AsyncRawCursor,
-            "options": f"-c statement_timeout={STATEMENT}s -c jit=off -c timezone=UTC",
+            "options": _options(patience),
         },
     )
+
+
+def _options(patience: float) -> str:
+    """Nor does PostgreSQL wait for us: what a client that left has locked comes free."""
+    limit = ceil(patience * 1000)
+    options = {
+        "statement_timeout": limit,
+        "idle_in_transaction_session_timeout": limit,
+        "client_connection_check_interval": ORPHANED,
+        "tcp_keepalives_idle": LIVELY["keepalives_idle"],
+        "tcp_keepalives_interval": LIVELY["keepalives_interval"],
+        "tcp_keepalives_count": LIVELY["keepalives_count"],
+        "jit": "off",
+        "timezone": "UTC",
+    }
+    return " ".join(f"-c {name}={value}" for name, value in options.items())

@@ -78,7 +78,7 @@ def shared_rig(cluster: Postgres, chaos_folder: Path, token: Token) -> Iterator[
         with rig_on(postgres, chaos_folder, token) as rig:
             yield rig
     finally:
-        postgres.stop()
+        postgres.crash()
         shutil.rmtree(postgres.data, ignore_errors=True)
 
 

@@ -52,7 +52,7 @@ class Load:
         self.tenant = f"t-{uuid4().hex[:12]}"
         self.thread = ""
         self._addresses = addresses
-        self._amina = f"Bearer {token(self.tenant, 'usr_amina', 'DOCTOR')}"
+        self.authorization = f"Bearer {token(self.tenant, 'usr_amina', 'DOCTOR')}"
         self._service = f"Bearer {token(self.tenant, 'usr_service', 'SERVICE')}"
         self.bus = bus
         self._ended = False
@@ -73,9 +73,12 @@ class Load:
         tasks = [asyncio.create_task(client) for client in clients]
         try:
             yield self
+        except BaseException:
+            await self.aclose()
+            raise
         finally:
             self._ended = True
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=self._http.is_closed)
 
     async def more(self, number: int, within: float = 60) -> None:
         """Waits until that many more writes were acknowledged: proof that it goes on."""
@@ -89,8 +92,9 @@ class Load:
 
     async def read(self, path: str, service: bool = False) -> Resource:  # noqa: FBT001, FBT002
         """What lies at that path of the FHIR face, or at that address."""
-        who = self._service if service else self._amina
-        answer = await self._done("GET", path, {"authorization": who}, None)
+        who = self._service if service else self.authorization
+        async with asyncio.timeout(60):
+            answer = await self._done("GET", path, {"authorization": who}, None, unended=True)
         assert answer is not None
         assert answer.status_code == 200, answer.text
         found: Resource = answer.json()
@@ -134,7 +138,9 @@ class Load:
     async def _creator(self, n: int) -> None:
         for number in self._numbers():
             word = f"fhir-{n}-{number}"
-            headers = self._fhir(self._amina) | {"if-none-exist": f"identifier={SYSTEM}|{word}"}
+            headers = self._fhir(self.authorization) | {
+                "if-none-exist": f"identifier={SYSTEM}|{word}"
+            }
             answer = await self._done("POST", f"{FHIR}Communication", headers, self._message(word))
             if answer is None:
                 return
@@ -174,14 +180,20 @@ class Load:
             await asyncio.sleep(4 * REST)
 
     async def _done(
-        self, method: str, path: str, headers: dict[str, str], body: Resource | None
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Resource | None,
+        *,
+        unended: bool = False,
     ) -> httpx.Response | None:
         """The answer that settles it; None where there was none before the end."""
         while True:
             answer = await self._try(method, path, headers, body)
             if answer is not None and answer.status_code not in {409, 503}:
                 return answer
-            if self._ended and method != "GET":
+            if self._ended and not unended:
                 return None
             await asyncio.sleep(REST)
 
@@ -228,7 +240,7 @@ class Load:
 
     def _v1(self, key: str) -> dict[str, str]:
         more = {"idempotency-key": f"{self.tenant}-{key}"}
-        return {"authorization": self._amina, "content-type": "application/json", **more}
+        return {"authorization": self.authorization, "content-type": "application/json", **more}
 
 
 def _counted(n: int, number: int) -> Resource:
@@ -251,4 +263,3 @@ async def _published(bus: str, body: bytes) -> bool:
 
 async def _quietly(_: Exception) -> None:
     """The caller is told."""
-

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 from tests.chaos.load import Load, Token
 from tests.chaos.server import Server, launched
@@ -15,12 +17,19 @@ from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 
 # `make chaos` breaks things for longer, and at more moments.
-LONG = bool(os.environ.get("FHIR_SERVER_TEST_CHAOS"))
+LONG: Final = bool(os.environ.get("FHIR_SERVER_TEST_CHAOS"))
+# Seconds after which no further strike begins, so that all faults together stay below ten minutes.
+LONGEST: Final = 30.0
 
 
-def rounds(short: int, long: int) -> int:
-    """How often a fault strikes."""
-    return long if LONG else short
+def strikes(short: int, long: int) -> Iterator[int]:
+    """As often as a fault strikes: `long` times in the long form, as far as it comes within
+    LONGEST."""
+    end = monotonic() + LONGEST
+    for n in range(long if LONG else short):
+        if n >= short and monotonic() > end:
+            return
+        yield n
 
 
 @dataclass(slots=True)
@@ -67,7 +76,7 @@ def rig_on(postgres: Postgres, folder: Path, token: Token) -> Iterator[Rig]:
     """All of it on a PostgreSQL that runs; the server is launched, not awaited."""
     with ExitStack() as stack:
         nats = stack.enter_context(nats_server(folder))
-        proxy = stack.enter_context(Proxy(lambda: postgres.port).running())
+        proxy = stack.enter_context(Proxy(lambda: postgres.url).running())
         server = Server(folder, "server", **settings(proxied(postgres, proxy), nats.url))
         stack.enter_context(launched(server))
         yield Rig(folder, postgres, nats, proxy, server, token)

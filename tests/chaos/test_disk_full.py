@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.accounts import settled
 from tests.chaos.conftest import Enter
 from tests.chaos.load import Token
-from tests.chaos.rig import Rig, rig_on, rounds
+from tests.chaos.rig import Rig, rig_on, strikes
 from tests.support.postgres import Postgres
 from tests.support.required import missing
 
@@ -59,7 +59,7 @@ async def test_the_disk_is_full(
     rig = small_rig
     await rig.server.listens()
     async with rig.load().running() as load:
-        for _ in range(rounds(1, 3)):
+        for _ in strikes(1, 3):
             await load.more(20)
             ballast = _fill(small)
             await rig.server.becomes(http, ready=False)
@@ -71,7 +71,6 @@ async def test_the_disk_is_full(
             await load.more(20)
     assert load.ledger.answers["503"] > 0
     enter(await settled("disk full", load, rig.nats.url))
-    await load.aclose()
 
 
 def _fill(folder: Path) -> Path:

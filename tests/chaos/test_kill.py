@@ -9,7 +9,7 @@ import httpx
 
 from tests.chaos.accounts import settled
 from tests.chaos.conftest import Enter
-from tests.chaos.rig import LONG, Rig, rounds
+from tests.chaos.rig import LONG, Rig, strikes
 from tests.chaos.server import Server, launched
 
 
@@ -24,7 +24,7 @@ async def test_servers_are_killed(rig: Rig, http: httpx.AsyncClient, enter: Ente
             # NATS gives what a dead server was at to another one after a minute.
             load.bus = None
         async with load.running():
-            for _ in range(rounds(2, 8)):
+            for _ in strikes(0, 5):
                 victim = chance.choice(servers)
                 await load.more(chance.randrange(5, 25))
                 await asyncio.sleep(chance.random() * 0.2)
@@ -34,6 +34,7 @@ async def test_servers_are_killed(rig: Rig, http: httpx.AsyncClient, enter: Ente
                 await victim.listens()
                 await victim.becomes(http, ready=True)
             await load.more(20)
+            rig.server.kill()
+            await load.more(20)
         enter(await settled("server and worker killed", load, rig.nats.url))
-        await load.aclose()
         assert other.stop() == 0

@@ -8,12 +8,12 @@ import httpx
 
 from tests.chaos.accounts import settled
 from tests.chaos.conftest import Enter
-from tests.chaos.rig import LONG, Rig, rounds
+from tests.chaos.rig import LONG, Rig, strikes
 
 
 async def test_nats_is_away_and_hangs(rig: Rig, http: httpx.AsyncClient, enter: Enter) -> None:
     async with rig.load().running() as load:
-        for _ in range(rounds(1, 4)):
+        for _ in strikes(1, 4):
             await load.more(10)
             rig.nats.stop()
             await load.more(30)
@@ -30,4 +30,3 @@ async def test_nats_is_away_and_hangs(rig: Rig, http: httpx.AsyncClient, enter: 
             await load.more(10)
     assert load.ledger.answers["503"] + load.ledger.answers["none"] == 0
     enter(await settled("NATS away, hanging", load, rig.nats.url))
-    await load.aclose()

@@ -8,14 +8,14 @@ import httpx
 
 from tests.chaos.accounts import settled
 from tests.chaos.conftest import Enter
-from tests.chaos.rig import Rig, rounds
+from tests.chaos.rig import Rig, strikes
 
 
 async def test_postgresql_is_restarted_and_crashes(
     rig: Rig, http: httpx.AsyncClient, enter: Enter
 ) -> None:
     async with rig.load().running() as load:
-        for _ in range(rounds(1, 6)):
+        for _ in strikes(1, 4):
             for end in (rig.postgres.stop, rig.postgres.crash):
                 await load.more(20)
                 await asyncio.to_thread(end)
@@ -25,4 +25,3 @@ async def test_postgresql_is_restarted_and_crashes(
                 await rig.server.becomes(http, ready=True, within=15)
         await load.more(20)
     enter(await settled("PostgreSQL restarted, crashed", load, rig.nats.url))
-    await load.aclose()

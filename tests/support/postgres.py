@@ -120,12 +120,11 @@ class Postgres:
             return False
         return True
 
-    def execute(self, sql: str, *values: object, database: str = DATABASE) -> list[Any]:
+    def execute(self, sql: LiteralString, *values: object, database: str = DATABASE) -> list[Any]:
         """A statement of the superuser's; its rows."""
         address = f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
         with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
-            text: LiteralString = sql  # type: ignore[assignment]
-            cursor = connection.execute(text, values or None)
+            cursor = connection.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def log(self) -> str:
@@ -161,6 +160,7 @@ def owner() -> tuple[int, int]:
     if os.geteuid():
         return os.geteuid(), os.getegid()
     user = ensure_user_exists("pgserver")
+    assert user is not None
     return user.pw_uid, user.pw_gid
 
 
@@ -175,4 +175,3 @@ def _open_to_postgres(folder: Path) -> None:
     if not os.geteuid():
         ensure_prefix_permissions(folder)
         os.chown(folder, *owner())
-

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from psycopg.conninfo import conninfo_to_dict
+
 # `silent`: nothing passes, and new connections are taken and left so, as by a host that lost power
 # behind a load balancer. `deaf`: what the client says arrives, what the server answers does not.
 Mode = Literal["open", "silent", "deaf"]
 
 
 class Proxy:
-    """Passes what comes to its `port` on to the port that `target` names at that time."""
+    """Passes what comes to its `port` on to the database whose URL `target` gives at that time."""
 
-    def __init__(self, target: Callable[[], int]) -> None:
+    def __init__(self, target: Callable[[], str]) -> None:
         self.port = 0
         self._target = target
         self._mode: Mode = "open"
@@ -66,10 +68,11 @@ class Proxy:
             _reset(writer)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # in which the transports close their sockets
 
     async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target())
+            there, back = await _opened(self._target())
         except OSError:
             _reset(writer)
             return
@@ -80,6 +83,8 @@ class Proxy:
             )
         finally:
             self._writers -= {writer, back}
+            _reset(writer)
+            _reset(back)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, swallowed_in: set[str]
@@ -94,6 +99,14 @@ class Proxy:
                     await writer.drain()
         if not silent:
             writer.close()
+
+
+async def _opened(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    place = conninfo_to_dict(url)
+    host, port = str(place["host"]), int(place.get("port") or 5432)
+    if host.startswith("/"):
+        return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+    return await asyncio.open_connection(host, port)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
