@@ -49,6 +49,16 @@ def check(message: Resource, thread: Ref, snapshot: Snapshot) -> None:
     message["payload"] = [_checked(part, n, thread, snapshot) for n, part in parts]
 
 
+def check_documents(record: Resource, snapshot: Snapshot) -> None:
+    """Refuses what its writer may not read, and attachments: to name one would open it."""
+    for n, part in enumerate(record.get("payload", ())):
+        ref = _named(part)
+        seen = snapshot.get(ref) if ref else None
+        shown = seen is not None and seen.allowed and not is_attachment(seen.resource)
+        if ref and not shown:
+            raise _rejected("it is no document of a chart that is open to you", n)
+
+
 def _checked(part: Resource, n: int, thread: Ref, snapshot: Snapshot) -> Resource:
     ref = _named(part)
     if ref is None:
