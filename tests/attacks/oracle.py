@@ -62,7 +62,7 @@ DIRECTORY = {"Practitioner", "PractitionerRole", "Organization", "Location", "He
 COMPARTMENT = {"Patient": "_id", "Group": "member"}
 OUTSIDE = {"List", "Binary", "Bundle", "Subscription"}
 V1_LETTERS = {"read": "rs", "write": "cud", "*": "cruds"}
-SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z]\w+)\.(read|write|\*|[cruds]+)(?:\?(.+))?")
+SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z]\w+)\.(read|write|\*|(?=\w)c?r?u?d?s?)(?:\?(.+))?")
 
 
 @dataclass(frozen=True)

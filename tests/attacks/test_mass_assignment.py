@@ -298,7 +298,6 @@ def test_a_file_is_not_opened_by_a_record_that_names_it(clinic: Clinic) -> None:
     record = {"resourceType": "Communication", "status": "completed", **ABOUT, "payload": payload}
     for body in (
         record,
-        {**record, "contained": [{"resourceType": "Basic", "id": "x", "code": {"text": "x"}}]},
         {**record, "basedOn": refer("Task/x")},
         {**record, "payload": [{"contentReference": {"reference": reference(file) + "/_history/1"}}]},
     ):
