@@ -1,4 +1,4 @@
-"""Ways to learn of what is hidden that no table of rights shows, each with what it must tell: nothing.
+"""Ways to learn of what is hidden that no table of rights shows; each must tell nothing.
 
 Words of what is hidden are found by their mark (`zq…`), whatever the status of an answer.
 """
@@ -13,9 +13,18 @@ import httpx
 import pytest
 
 from tests.attacks.oracle import Caller
-from tests.attacks.watch import Watch
+from tests.attacks.watch import JSON, Watch
 from tests.attacks.world import label
-from tests.support.clinic import Clinic, Person, Resource, message, refer, reference, refusal, thread
+from tests.support.clinic import (
+    Clinic,
+    Person,
+    Resource,
+    message,
+    refer,
+    reference,
+    refusal,
+    thread,
+)
 
 JSON_PATCH = "application/json-patch+json"
 WORD = "zq9999a"
@@ -46,8 +55,9 @@ def test_a_patch_is_no_way_to_read(watch: Watch, name: str) -> None:
         copied = [{"op": "copy", "from": "/status", "path": "/language"}]
         path = f"Communication.where(status='{guess}').language"
         parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": path}]
-        fhirpath = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
-        for body, kind in ((tested, JSON_PATCH), (copied, JSON_PATCH), (fhirpath, "application/fhir+json")):
+        operation = {"name": "operation", "part": parts}
+        fhirpath = {"resourceType": "Parameters", "parameter": [operation]}
+        for body, kind in ((tested, JSON_PATCH), (copied, JSON_PATCH), (fhirpath, JSON)):
             answer = watch.ask(caller, "PATCH", at, body, content_type=kind)
             told.add((answer.status_code, answer.text))
         for tag in ('W/"1"', 'W/"2"', "*"):
@@ -95,7 +105,7 @@ def test_bundles_tell_no_more_than_their_entries(watch: Watch, name: str, kind: 
 
 @pytest.mark.parametrize("name", CURIOUS)
 def test_validate_tells_nothing_of_what_a_resource_names(watch: Watch, name: str) -> None:
-    """A message for a hidden thread, a file for it, an escalation of it, a record of its patient."""
+    """A message into a hidden thread, an escalation of it, a record of its patient."""
     caller = watch.callers[name]
     talk = hidden_from(watch, caller, "Communication")
     at = {"reference": f"Communication/{talk['id']}"}
@@ -130,7 +140,8 @@ def pasts(person: Person, one: Resource) -> list[httpx.Response]:
         person.get(path)
         for path in (
             at, f"{at}/_history", f"{at}/_history/1", f"{at}/_history/2", "Communication/_history",
-            "_history", f"Communication/_history?_at=gt2020&_count=1000", "Communication?_content=" + WORD,
+            "_history", "Communication/_history?_at=gt2020&_count=1000",
+            f"Communication?_content={WORD}",
             f"Communication?topic:text={WORD}", "Patient/zahra/$everything", f"{at}/_history/3",
         )
     ]  # fmt: skip
@@ -182,21 +193,28 @@ def test_who_does_not_see_a_thread_learns_nothing_by_writing_into_it(clinic: Cli
     closed = clinic.amina.created(thread("Practitioner/farid", patient=None))
     said = clinic.amina.created(message(open_one))
     clinic.amina.put({**closed, "status": "completed"})
-    kind = {"system": "https://fhir.ghasi.af/CodeSystem/request-kind", "code": "escalation"}
-    for make in (
-        message,
-        lambda talk: {"resourceType": "CommunicationRequest", "status": "active",
-                      "category": [{"coding": [kind]}], "about": refer(reference(talk))},
-    ):  # fmt: skip
+    for make in (message, escalation):
         told = {
-            clinic.sami.post(make(talk), path).text.replace(talk["id"], "ID")
+            clinic.sami.post(make(talk)).text.replace(talk["id"], "ID")
             for talk in (open_one, closed, said)
-            for path in ("",)
         }
         assert len(told) == 1
-    answers = [clinic.sami.v1("POST", f"threads/thr_{one['id']}/messages", {"body": "x"})
-               for one in (open_one, closed)]  # fmt: skip
-    assert len({answer.text for answer in answers}) == 1
+    for path, body in (("messages", {"body": "x"}), ("escalate", {})):
+        answers = [
+            clinic.sami.v1("POST", f"threads/thr_{one['id']}/{path}", body)
+            for one in (open_one, closed)
+        ]
+        assert len({answer.text for answer in answers}) == 1
+
+
+def escalation(talk: Resource) -> Resource:
+    kind = {"system": "https://fhir.ghasi.af/CodeSystem/request-kind", "code": "escalation"}
+    return {
+        "resourceType": "CommunicationRequest",
+        "status": "active",
+        "category": [{"coding": [kind]}],
+        "about": refer(reference(talk)),
+    }
 
 
 def test_a_participant_without_the_chart_writes_nothing_into_it(clinic: Clinic) -> None:
@@ -206,8 +224,11 @@ def test_a_participant_without_the_chart_writes_nothing_into_it(clinic: Clinic) 
     assert clinic.service.put(label_it).status_code == 200
     assert refusal(clinic.farid.post(message(talk))) == (403, "forbidden")
     assert refusal(clinic.amina.put({**talk, "status": "completed"})) == (403, "forbidden")
-    for path, body in (("messages", {"body": "x"}), ("escalate", {}),
-                       ("attachments", {"fileName": "a.pdf", "contentType": "application/pdf", "size": 5})):  # fmt: skip
+    file: Resource = {"fileName": "a.pdf", "contentType": "application/pdf", "size": 5}
+    sent: list[tuple[str, Resource]] = [
+        ("messages", {"body": "x"}), ("escalate", {}), ("attachments", file)
+    ]  # fmt: skip
+    for path, body in sent:
         assert clinic.farid.v1("POST", f"threads/thr_{talk['id']}/{path}", body).status_code == 403
 
 
@@ -215,10 +236,15 @@ def test_one_marks_nothing_read_that_one_was_not_sent(clinic: Clinic) -> None:
     """What was said before one joined, and what was said elsewhere, is not there: 404."""
     talk = clinic.amina.created(thread("Practitioner/farid", patient=None))
     before = clinic.amina.created(message(talk))
-    elsewhere = clinic.amina.created(message(clinic.amina.created(thread("Practitioner/farid", patient=None))))
-    clinic.amina.put({**talk, "recipient": refer("Practitioner/farid", "Practitioner/sami", "Practitioner/amina")})
+    another = clinic.amina.created(thread("Practitioner/farid", patient=None))
+    elsewhere = clinic.amina.created(message(another))
+    people = refer(*(f"Practitioner/{name}" for name in ("farid", "sami", "amina")))
+    clinic.amina.put({**talk, "recipient": people})
     nobody = {"resourceType": "Communication", "id": "00000000-0000-0000-0000-000000000000"}
-    told = {clinic.sami.read(talk, one).text.replace(one["id"], "ID") for one in (before, elsewhere, nobody)}
+    told = {
+        clinic.sami.read(talk, one).text.replace(one["id"], "ID")
+        for one in (before, elsewhere, nobody)
+    }
     assert len(told) == 1
     assert clinic.sami.read(talk, before).status_code == 404
     assert clinic.service.get(f"{reference(before)}/_history").json()["total"] == 1
@@ -228,7 +254,8 @@ def test_files_of_others_cannot_be_sent(clinic: Clinic) -> None:
     """One that is not there and one that is not his are refused alike."""
     talk = clinic.amina.created(thread("Practitioner/farid"))
     body = {"fileName": f"{WORD}.pdf", "contentType": "application/pdf", "size": 5}
-    file = clinic.amina.v1("POST", f"threads/thr_{talk['id']}/attachments", body).json()["attachmentId"]
+    announced = clinic.amina.v1("POST", f"threads/thr_{talk['id']}/attachments", body)
+    file = announced.json()["attachmentId"]
     told = []
     for one in (file, "att_" + "0" * 36):
         sent = {"body": "x", "attachmentIds": [one]}
@@ -249,7 +276,7 @@ def test_files_of_others_cannot_be_sent(clinic: Clinic) -> None:
 @pytest.mark.parametrize("header", ["idempotency_key", "x_client_mutation_id"])
 def test_a_key_is_its_users_own(clinic: Clinic, new_clinic: Any, header: str) -> None:
     """Another user's, and another tenant's user of the same name, is another key."""
-    key = {header: uuid4().hex, **({} if header == "idempotency_key" else {})}
+    key = {header: uuid4().hex}
     body = {"participantIds": ["usr_sami"], "subject": WORD}
     first = clinic.amina.v1("POST", "threads", body, **key)
     north = new_clinic()

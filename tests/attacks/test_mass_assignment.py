@@ -15,15 +15,25 @@ import pytest
 from fhir_server.declarations import read_declarations
 from fhir_server.mapping.route import Route
 from tests.attacks.oracle import STATE, Caller, may_write
-from tests.attacks.watch import Watch, issue
-from tests.attacks.world import ATTACHMENT, PROFILES, clinic, label
-from tests.support.clinic import Clinic, Person, Resource, message, refer, reference, refusal, thread
+from tests.attacks.watch import JSON, Watch, issue
+from tests.attacks.world import ATTACHMENT, PROFILES, label
+from tests.support.clinic import (
+    Clinic,
+    Person,
+    Resource,
+    message,
+    refer,
+    reference,
+    refusal,
+    thread,
+)
 from tests.v1.conftest import BASE
 from tests.v1.routes import BODIES, ROUTES, Asked
 
 DECLARED = read_declarations().definitions
 TYPES = sorted(DECLARED.types)
 SEALED = "Patient/sealed"
+ZAHRA = {"reference": "Patient/zahra"}
 JSON_PATCH = "application/json-patch+json"
 SUBSETTED = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 RESTRICTED = label("R")
@@ -86,22 +96,27 @@ def lifting(person: Person, sealed: Resource) -> list[Any]:
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
     return [
         person.put(bare),
-        person.put({**bare, "link": [{"other": {"reference": "Patient/zahra"}, "type": "replaces"}]}),
+        person.put({**bare, "link": [{"other": ZAHRA, "type": "replaces"}]}),
         person.ask("PATCH", SEALED, patch, content_type=JSON_PATCH),
         person.ask("PATCH", SEALED, replaced, content_type=JSON_PATCH),
-        person.ask("PATCH", SEALED, json.dumps({"meta": None}), content_type="application/merge-patch+json"),
-        person.ask("PATCH", SEALED, json.dumps(fhirpath), content_type="application/fhir+json"),
+        person.ask("PATCH", SEALED, '{"meta":null}', content_type="application/merge-patch+json"),
+        person.ask("PATCH", SEALED, json.dumps(fhirpath), content_type=JSON),
         person.put(bare, "Patient?_id=sealed"),
         person.delete(SEALED),
         person.delete("Patient?_security=R"),
         person.post(bundle, "/fhir/R4"),
-        person.post({k: v for k, v in bare.items() if k != "id"}, "Patient", if_none_exist="_id=sealed"),
+        person.post(bare, if_none_exist="_id=sealed"),
     ]
 
 
 @pytest.mark.parametrize(
     ("sub", "role"),
-    [("usr_amina", "DOCTOR"), ("usr_sami", "NURSE"), ("pat_sealed", "PATIENT"), ("usr_x", "VISITOR")],
+    [
+        ("usr_amina", "DOCTOR"),
+        ("usr_sami", "NURSE"),
+        ("pat_sealed", "PATIENT"),
+        ("usr_x", "VISITOR"),
+    ],
 )
 def test_nobody_but_administrators_and_backends_lifts_a_label(
     clinic: Clinic, sub: str, role: str
@@ -155,8 +170,10 @@ FORGED: Mapping[str, Resource] = {
     },
     "a team": {"resourceType": "CareTeam", "status": "active", "subject": {"reference": SEALED},
                "participant": [{"member": FARID}]},
-    "a restricted chart": {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"},
-                           "subject": {"reference": SEALED}, "participant": [{"individual": FARID}]},
+    "a restricted chart": {
+        "resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"},
+        "subject": {"reference": SEALED}, "participant": [{"individual": FARID}],
+    },
 }  # fmt: skip
 
 
@@ -170,6 +187,46 @@ def test_nobody_writes_in_anothers_name_or_right(clinic: Clinic, what: str) -> N
     ]}  # fmt: skip
     assert clinic.farid.post(bundle, "/fhir/R4").status_code in (403, 422)
     assert clinic.service.ids(body["resourceType"]) == set()
+
+
+FOR_OTHERS: Mapping[str, Resource] = {
+    "a task": {**TASK, "for": ZAHRA, "owner": AMINA, "requester": AMINA},
+    "a document": {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "subject": ZAHRA,
+        "author": [AMINA],
+        "content": [{"attachment": {"title": "x"}}],
+    },
+}
+
+
+@pytest.mark.parametrize("what", FOR_OTHERS)
+def test_one_may_file_for_others_where_the_chart_is_open(clinic: Clinic, what: str) -> None:
+    """Kept as sent; the same of a chart that is closed is 403."""
+    body = FOR_OTHERS[what]
+    made = clinic.farid.created(body)
+    assert {name: made[name] for name in body} == body
+    sealed = {
+        name: {"reference": SEALED} if value == ZAHRA else value for name, value in body.items()
+    }
+    assert refusal(clinic.farid.post(sealed)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"implicitRules": "urn:x:everyone-may-read"},
+        {"modifierExtension": [{"url": "urn:x:everyone-may-read", "valueBoolean": True}]},
+    ],
+)
+def test_modifiers_are_kept_and_open_nothing(clinic: Clinic, more: Resource) -> None:
+    """They are for those who read the resource; no rule and no right here rests on them."""
+    talk = clinic.amina.created(thread("Practitioner/farid", patient=None, **more))
+    assert {name: talk[name] for name in more} == more
+    assert PROFILES + "comm-thread" in talk["meta"]["profile"]
+    assert refusal(clinic.sami.get(reference(talk))) == (403, "forbidden")
+    assert refusal(clinic.sami.post(message(talk, **more))) == (403, "forbidden")
 
 
 def test_what_is_ones_own_does_not_become_anothers(clinic: Clinic) -> None:
@@ -191,7 +248,10 @@ def test_a_message_has_the_recipients_of_its_thread(clinic: Clinic) -> None:
     said = clinic.amina.created(message(talk, recipient=refer("Practitioner/sami")))
     assert said["recipient"] == refer("Practitioner/farid")
     assert refusal(clinic.sami.get(reference(said))) == (403, "forbidden")
-    parts = [{"url": "reader", "valueReference": FARID}, {"url": "readAt", "valueInstant": "2026-01-01T00:00:00Z"}]
+    parts = [
+        {"url": "reader", "valueReference": FARID},
+        {"url": "readAt", "valueInstant": "2026-01-01T00:00:00Z"},
+    ]
     for more in (
         {"received": "2026-01-01T00:00:00Z"},
         {"extension": [{"url": PROFILES + "read-receipt", "extension": parts}]},
@@ -253,7 +313,7 @@ def test_a_message_stays_one(clinic: Clinic) -> None:
 # Files
 
 
-def announced(clinic: Clinic, talk: Resource, **more: Any) -> Resource:
+def announced(talk: Resource, **more: Any) -> Resource:
     """An attachment of the thread, as a FHIR client announces it."""
     attachment = {"title": "a.pdf", "contentType": "application/pdf", "size": 5}
     return {
@@ -275,8 +335,8 @@ def test_no_client_calls_a_file_clean_or_anothers(clinic: Clinic) -> None:
         {"author": refer("Practitioner/farid")},
         {"masterIdentifier": {"system": "https://fhir.ghasi.af/NamingSystem/file", "value": "x"}},
     ):
-        assert refusal(clinic.amina.post(announced(clinic, talk, **more)))[0] in (403, 422), more
-    mine = clinic.amina.created(announced(clinic, talk, docStatus="final", subject={"reference": SEALED}))
+        assert refusal(clinic.amina.post(announced(talk, **more)))[0] in (403, 422), more
+    mine = clinic.amina.created(announced(talk, docStatus="final", subject={"reference": SEALED}))
     assert mine["docStatus"] == "preliminary"
     assert mine["subject"] == talk["subject"]
     for person in (clinic.amina, clinic.service):
@@ -292,14 +352,17 @@ def test_no_client_calls_a_file_clean_or_anothers(clinic: Clinic) -> None:
 def test_a_file_is_not_opened_by_a_record_that_names_it(clinic: Clinic) -> None:
     """Who takes part in the thread, but was not sent it, says that he was."""
     talk = clinic.amina.created(thread("Practitioner/farid"))
-    file = clinic.amina.created(announced(clinic, talk))
+    file = clinic.amina.created(announced(talk))
     assert refusal(clinic.farid.get(reference(file))) == (403, "forbidden")
     payload = [{"contentReference": {"reference": reference(file)}}]
     record = {"resourceType": "Communication", "status": "completed", **ABOUT, "payload": payload}
     for body in (
         record,
         {**record, "basedOn": refer("Task/x")},
-        {**record, "payload": [{"contentReference": {"reference": reference(file) + "/_history/1"}}]},
+        {
+            **record,
+            "payload": [{"contentReference": {"reference": reference(file) + "/_history/1"}}],
+        },
     ):
         for person in (clinic.farid, clinic.amina):
             assert refusal(person.post(body)) == (422, "processing")
@@ -312,7 +375,9 @@ def test_a_file_is_not_opened_by_a_record_that_names_it(clinic: Clinic) -> None:
 # v1
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES.values() if Asked(r, {}).takes_json], ids=lambda r: r.id)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES.values() if Asked(r, {}).takes_json], ids=lambda r: r.id
+)
 def test_v1_takes_nothing_that_a_route_does_not_declare(watch: Watch, route: Route) -> None:
     """400 for every other field of the same concept, and for what a tenant or FHIR would be."""
     role = route.declared.roles[0] if route.declared.roles else "DOCTOR"
@@ -331,4 +396,3 @@ def test_v1_takes_nothing_that_a_route_does_not_declare(watch: Watch, route: Rou
 def test_who_may_write_labels_is_said_by_the_policy(watch: Watch) -> None:
     writers = {name for name, one in watch.callers.items() if may_write(one, "Patient")}
     assert writers == {"laila", "admin", "service"}
-    assert clinic is not None

@@ -55,10 +55,14 @@ def _searched(watch: Watch, caller: Caller, kind: str) -> None:
         return
     else:
         seen = watch.oracle.seen(caller, "s")
-        assert ids(answer) == {one for one in seen if one.startswith(f"{kind}/")}, f"{caller} {kind}"
+        assert ids(answer) == {one for one in seen if one.startswith(f"{kind}/")}, (
+            f"{caller} {kind}"
+        )
 
 
-def _asks_what_is_not_there(status: int, parts: list[tuple[tuple[str, str], ...]], kind: str) -> bool:
+def _asks_what_is_not_there(
+    status: int, parts: list[tuple[tuple[str, str], ...]], kind: str
+) -> bool:
     """`user/*.rs?status=…` of a type that has no such parameter opens nothing of it."""
     has = read_declarations().definitions.types[kind].search
     if all(name in has for part in parts for name, _ in part):

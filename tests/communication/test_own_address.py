@@ -49,7 +49,9 @@ def test_people_and_threads_go_by_their_longer_names(clinic: Clinic) -> None:
     updated = clinic.farid.put(
         {
             **header,
-            "recipient": refer(*(BASE + "Practitioner/" + name for name in ("amina", "farid", "sami"))),
+            "recipient": refer(
+                *(BASE + "Practitioner/" + name for name in ("amina", "farid", "sami"))
+            ),
         }
     )
     names = [f"Practitioner/{name}" for name in ("amina", "farid", "sami")]
