@@ -92,7 +92,10 @@ def _listed(watch: Watch, caller: Caller) -> None:
 
 @every
 def test_compartments_and_everything(watch: Watch, name: str) -> None:
-    """A compartment is a search; `$everything` of a patient needs the right to read the patient."""
+    """A compartment is a search; `$everything` needs the right to read whom it is about.
+
+    Of the types of a compartment each caller has a third, and another of each owner.
+    """
     caller, oracle = watch.callers[name], watch.oracle
     seen = oracle.seen(caller, "s")
     for owner_type, served in DECLARED.compartments.items():
@@ -101,7 +104,9 @@ def test_compartments_and_everything(watch: Watch, name: str) -> None:
         ]
         for owner in owners:
             own = f"{owner_type}/{owner['id']}"
-            for kind in sorted(served):
+            for n, kind in enumerate(sorted(served)):
+                if effort(1) == 1 and (n + turn + len(name)) % 3:
+                    continue
                 answer = watch.get(caller, f"{own}/{kind}?_count=1000")
                 if parts_of(caller, kind, "s"):
                     assert ids(answer) <= set(seen)

@@ -19,6 +19,7 @@ from tests.attacks.conftest import NewWatch
 from tests.attacks.oracle import Caller, Oracle, Resource, may_write, references
 from tests.attacks.watch import Watch
 from tests.attacks.world import PROFILES, World, callers, talks
+from tests.support.effort import effort
 from tests.v1.attachments import PDF
 from tests.v1.conftest import BASE
 from tests.v1.routes import MAPPINGS, ROUTES, Asked
@@ -248,12 +249,14 @@ def test_another_tenants_ids_are_nobodys(watch: Watch, name: str) -> None:
         assert found.status_code == 404 or not _may_ask(caller, route), route.id
 
 
-@pytest.mark.parametrize("name", ["amina", "farid", "zahra", "sami", "omid"])
+@pytest.mark.parametrize("name", ["amina", "zahra", "sami"])
 def test_a_guessed_id_of_another_kind_is_no_thread(watch: Watch, name: str) -> None:
-    """Every resource of the world, asked for as a thread and as an attachment."""
+    """Resources of every type, asked for as a thread and as an attachment."""
     caller, world = v1(watch, name), watch.world
-    for place, one in world.resources.items():
+    for n, (place, one) in enumerate(world.resources.items()):
         kind, _, id = place.partition("/")
+        if effort(1) == 1 and n % 3 and kind not in ("Communication", "DocumentReference"):
+            continue
         profile = one["meta"].get("profile", [""])[0].rpartition("/")[2]
         if profile != "comm-thread":
             for path in (f"threads/thr_{id}", f"threads/thr_{id}/messages"):
