@@ -102,7 +102,7 @@ def test_compartments_and_everything(watch: Watch, name: str) -> None:
         owners = [
             one for one in watch.world.resources.values() if one["resourceType"] == owner_type
         ]
-        for owner in owners:
+        for turn, owner in enumerate(owners):
             own = f"{owner_type}/{owner['id']}"
             for n, kind in enumerate(sorted(served)):
                 if effort(1) == 1 and (n + turn + len(name)) % 3:
@@ -110,7 +110,7 @@ def test_compartments_and_everything(watch: Watch, name: str) -> None:
                 answer = watch.get(caller, f"{own}/{kind}?_count=1000")
                 if parts_of(caller, kind, "s"):
                     assert ids(answer) <= set(seen)
-                    assert ids(answer) >= {n for n in seen if _is_about(seen[n], kind, own)}
+                    assert ids(answer) >= {one for one in seen if _is_about(seen[one], kind, own)}
                 else:
                     assert issue(answer) == (403, "forbidden")
             if owner_type in ("Patient", "Encounter"):
