@@ -49,6 +49,17 @@ def check(message: Resource, thread: Ref, snapshot: Snapshot) -> None:
     message["payload"] = [_checked(part, n, thread, snapshot) for n, part in parts]
 
 
+def check_documents(record: Resource, snapshot: Snapshot) -> None:
+    """Refuses what its writer may not read, and attachments: to name one would open it."""
+    for n, part in enumerate(record.get("payload", ())):
+        ref = _named(part)
+        seen = snapshot.get(ref) if ref else None
+        shown = seen is not None and seen.allowed and not is_attachment(seen.resource)
+        if ref and not shown:
+            why = "it is no document of a chart that is open to you"
+            raise _rejected(why, n, record["resourceType"])
+
+
 def _checked(part: Resource, n: int, thread: Ref, snapshot: Snapshot) -> Resource:
     ref = _named(part)
     if ref is None:
@@ -93,6 +104,6 @@ def _leads_to_a_file(part: Resource) -> bool:
     return found is not None and (found.fragment is not None or found.type in FILES)
 
 
-def _rejected(why: str, n: int) -> Problem:
-    place = f"Communication.payload[{n}].content.ofType(Reference).reference"
+def _rejected(why: str, n: int, kind: str = "Communication") -> Problem:
+    place = f"{kind}.payload[{n}].content.ofType(Reference).reference"
     return Problem(422, "processing", why, expression=place, v1_code="ATTACHMENT_REJECTED")

@@ -8,7 +8,7 @@ policy uses; a policy that uses another one fails `test_oracle.py` until it is w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -62,7 +62,9 @@ DIRECTORY = {"Practitioner", "PractitionerRole", "Organization", "Location", "He
 COMPARTMENT = {"Patient": "_id", "Group": "member"}
 OUTSIDE = {"List", "Binary", "Bundle", "Subscription"}
 V1_LETTERS = {"read": "rs", "write": "cud", "*": "cruds"}
-SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z]\w+)\.(read|write|\*|[cruds]+)(?:\?(.+))?")
+SCOPE = re.compile(
+    r"(patient|user|system)/(\*|[A-Z]\w+)\.(read|write|\*|(?=\w)c?r?u?d?s?)(?:\?(.+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def policy() -> Mapping[str, Mapping[str, Any]]:
 class Oracle:
     """Says what is right, of the resources of one tenant by `Type/id`."""
 
-    world: dict[str, Resource] = field(default_factory=dict)
+    world: Mapping[str, Resource] = field(default_factory=dict)
 
     def visible(self, caller: Caller, resource: Resource) -> bool:
         """By the roles alone."""
@@ -145,7 +147,7 @@ class Oracle:
     def _holds(self, caller: Caller, resource: Resource, criteria: str) -> bool:
         for name, value in parse_qsl(criteria, keep_blank_values=True):
             variables = caller.variables()
-            meant = variables[value] if value in variables else value
+            meant = variables.get(value, value)
             if meant is None or not self.meets(resource, name, meant):
                 return False
         return True
@@ -174,7 +176,6 @@ class Oracle:
             )
         return plain(resource, code, modifier, value)
 
-
     def _filtered(self, resource: Resource, text: str) -> bool:
         """Of filters, as much as the policy uses: `not (a eq x or b eq y)`."""
         found = re.fullmatch(r"not \((.+)\)", text)
@@ -194,21 +195,20 @@ def plain(resource: Resource, code: str, modifier: str, value: str) -> bool:
 
 def held(resource: Resource, code: str) -> set[str]:
     """The codes, ids or references that a parameter finds."""
-    match code:
-        case "_id":
-            return {resource["id"]}
-        case "_security":
-            return {label["code"] for label in resource.get("meta", {}).get("security", ())}
-        case "_profile":
-            return set(resource.get("meta", {}).get("profile", ()))
-        case "status":
-            return {resource["status"]} if "status" in resource else set()
-        case "attachment-state":
-            return {e["valueCode"] for e in resource.get("extension", ()) if e["url"] == STATE}
-        case "current-member":
-            return set(current_members(resource))
-        case _:
-            return set(references(resource, code))
+    found = OWN.get(code)
+    return set(found(resource) if found else references(resource, code))
+
+
+# What a parameter finds that is no reference.
+OWN: Mapping[str, Callable[[Resource], Iterable[str]]] = {
+    "_id": lambda one: [one["id"]],
+    "_profile": lambda one: one.get("meta", {}).get("profile", ()),
+    "_security": lambda one: [label["code"] for label in one.get("meta", {}).get("security", ())],
+    "attachment-state": lambda one: [
+        e["valueCode"] for e in one.get("extension", ()) if e["url"] == STATE
+    ],
+    "status": lambda one: [one["status"]] if "status" in one else [],
+}
 
 
 def references(resource: Resource, code: str) -> list[str]:

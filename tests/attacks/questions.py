@@ -19,7 +19,15 @@ from tests.search.naive import Naive
 Pair = tuple[str, str]
 PLAIN = ("string", "token", "reference", "date")
 # Types of which much is hidden from somebody.
-CLINICAL = ("Communication", "DocumentReference", "Encounter", "List", "Patient", "Practitioner", "Task")
+CLINICAL = (
+    "Communication",
+    "DocumentReference",
+    "Encounter",
+    "List",
+    "Patient",
+    "Practitioner",
+    "Task",
+)
 MISSING = st.sampled_from(["true", "false"])
 # Parameters that decide what an answer shows and counts.
 SHAPES: tuple[Pair, ...] = (
@@ -58,7 +66,8 @@ class Ground:
 def searches(draw: st.DrawFn, ground: Ground) -> tuple[str, list[Pair]]:
     """A path below the face, and parameters."""
     kind = draw(st.sampled_from([*sorted(ground.types), *CLINICAL * 3]))
-    criteria = draw(st.lists(st.one_of(_ways(ground, kind)), min_size=1, max_size=draw(st.sampled_from([1, 1, 2]))))
+    ways = st.one_of(_ways(ground, kind))
+    criteria = draw(st.lists(ways, min_size=1, max_size=draw(st.sampled_from([1, 1, 2]))))
     shapes = draw(st.lists(st.sampled_from((*SHAPES, *_own_shapes(ground, kind))), max_size=3))
     path = kind
     if kind == "Communication" and draw(st.integers(0, 5)) == 0:
@@ -138,7 +147,9 @@ def _chained(draw: st.DrawFn, ground: Ground, kind: str, depth: int) -> Pair:
 
 @st.composite
 def _reversed(draw: st.DrawFn, ground: Ground, kind: str, depth: int) -> Pair:
-    links = [(o, code) for o in ground.types for code, target in _links(ground, o) if target == kind]
+    links = [
+        (o, code) for o in ground.types for code, target in _links(ground, o) if target == kind
+    ]
     if not links:
         return draw(_plain(ground, kind))
     other, code = draw(st.sampled_from(links))
@@ -163,8 +174,8 @@ def _filtered(draw: st.DrawFn, ground: Ground, kind: str) -> Pair:
 
 @st.composite
 def _term(draw: st.DrawFn, ground: Ground, kind: str) -> str:
-    links = _links(ground, kind)
-    if links and draw(st.booleans()):
+    links, linked = _links(ground, kind), draw(st.booleans())
+    if links and linked:
         code, target = draw(st.sampled_from(links))
         return f"{code}:{target}.{draw(_term(ground, target))}"
     usable = [p for p in _usable(ground, kind) if p.type in ("string", "token")]
@@ -185,7 +196,12 @@ def _references(ground: Ground, kind: str) -> st.SearchStrategy[str]:
 
 
 def _words(ground: Ground, kind: str) -> st.SearchStrategy[str]:
-    held = [t for one in ground.world.resources.values() if one["resourceType"] == kind for t in texts(one)]
+    held = [
+        t
+        for one in ground.world.resources.values()
+        if one["resourceType"] == kind
+        for t in texts(one)
+    ]
     return st.sampled_from(sorted(set(held)) or ["zq"])
 
 

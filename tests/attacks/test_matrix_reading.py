@@ -11,8 +11,8 @@ import pytest
 from fhir_server.declarations import read_declarations
 from tests.attacks.oracle import Caller, Resource, parts_of
 from tests.attacks.watch import Watch, ids, issue
-from tests.support.effort import effort
 from tests.attacks.world import ABOUT, callers, clinic
+from tests.support.effort import effort
 
 DECLARED = read_declarations().definitions
 TYPES = sorted(DECLARED.types)
@@ -46,7 +46,7 @@ def ways(n: int) -> tuple[str, ...]:
 
 @every
 def test_each_resource_is_read_by_those_who_may(watch: Watch, name: str) -> None:
-    """200 or 403, by all three ways; what is not there is 404 for everyone whom a scope lets ask."""
+    """200 or 403, whichever way; what is not there is 404 for whom a scope lets ask."""
     caller, oracle = watch.callers[name], watch.oracle
     for n, (path, one) in enumerate(watch.world.resources.items()):
         expected = 200 if oracle.allowed(caller, one, "r") else 403
@@ -92,18 +92,25 @@ def _listed(watch: Watch, caller: Caller) -> None:
 
 @every
 def test_compartments_and_everything(watch: Watch, name: str) -> None:
-    """A compartment is a search; `$everything` of a patient needs the right to read the patient."""
+    """A compartment is a search; `$everything` needs the right to read whom it is about.
+
+    Of the types of a compartment each caller has a third, and another of each owner.
+    """
     caller, oracle = watch.callers[name], watch.oracle
     seen = oracle.seen(caller, "s")
     for owner_type, served in DECLARED.compartments.items():
-        owners = [one for one in watch.world.resources.values() if one["resourceType"] == owner_type]
-        for owner in owners:
+        owners = [
+            one for one in watch.world.resources.values() if one["resourceType"] == owner_type
+        ]
+        for turn, owner in enumerate(owners):
             own = f"{owner_type}/{owner['id']}"
-            for kind in sorted(served):
+            for n, kind in enumerate(sorted(served)):
+                if effort(1) == 1 and (n + turn + len(name)) % 3:
+                    continue
                 answer = watch.get(caller, f"{own}/{kind}?_count=1000")
                 if parts_of(caller, kind, "s"):
                     assert ids(answer) <= set(seen)
-                    assert ids(answer) >= {n for n in seen if _is_about(seen[n], kind, own)}
+                    assert ids(answer) >= {one for one in seen if _is_about(seen[one], kind, own)}
                 else:
                     assert issue(answer) == (403, "forbidden")
             if owner_type in ("Patient", "Encounter"):

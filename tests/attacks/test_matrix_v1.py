@@ -6,8 +6,8 @@ contract and of the oracle. Whatever it answers, no mark of what is hidden is in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,25 +19,30 @@ from tests.attacks.conftest import NewWatch
 from tests.attacks.oracle import Caller, Oracle, Resource, may_write, references
 from tests.attacks.watch import Watch
 from tests.attacks.world import PROFILES, World, callers, talks
+from tests.support.effort import effort
 from tests.v1.attachments import PDF
 from tests.v1.conftest import BASE
-from tests.v1.routes import MAPPINGS, ROUTES, SCOPES, Asked
+from tests.v1.routes import MAPPINGS, ROUTES, Asked
 
 NAMES = list(callers(talks()))
 ABOUT = ("zahra", "sealed", "")
 V1 = " ".join(MAPPINGS.service.scopes)
 # Those that change the thread itself come last, and the one that closes it at the very end.
 LAST = ("addParticipants", "removeParticipant", "archiveThread")
-ORDERED = sorted(ROUTES.values(), key=lambda route: (route.id in LAST, LAST.index(route.id) if route.id in LAST else 0))
+ORDERED = sorted(
+    ROUTES.values(),
+    key=lambda route: (route.id in LAST, LAST.index(route.id) if route.id in LAST else 0),
+)
 every = pytest.mark.parametrize("name", NAMES)
-NOWHERE = {name: f"{name}_none" for name in ("thr", "att", "msg", "usr")}
 
 
 def v1(watch: Watch, name: str, **more: Any) -> Caller:
     return replace(watch.callers[name], scope=V1, **more)
 
 
-def asked(watch: Watch, caller: Caller, route: Route, ids: Mapping[str, str], **more: str) -> httpx.Response:
+def asked(
+    watch: Watch, caller: Caller, route: Route, ids: Mapping[str, str], **more: str
+) -> httpx.Response:
     """A valid request for the route, by that caller."""
     request = Asked(route, ids)
     headers = {"idempotency_key": uuid4().hex} if route.method == "POST" else {}
@@ -62,46 +67,80 @@ def ids_of(world: World, about: str, file: str = "clean") -> dict[str, str]:
     }
 
 
-def expected(oracle: Oracle, caller: Caller, route: Route, thread: Resource, file: Resource) -> set[int]:
-    """The statuses that are right, of a thread of the caller's tenant that is open."""
-    if route.declared.roles and not set(route.declared.roles) & set(caller.roles):
+@dataclass(frozen=True)
+class Cell:
+    """A caller before a thread of his tenant that is open, and before a file of it."""
+
+    oracle: Oracle
+    caller: Caller
+    thread: Resource
+    file: Resource
+
+    @property
+    def member(self) -> bool:
+        """v1 shows a thread to who takes part in it and may read it."""
+        takes_part = self.caller.user in references(self.thread, "participant")
+        return takes_part and self.oracle.visible(self.caller, self.thread)
+
+    @property
+    def reads(self) -> bool:
+        return self.oracle.visible(self.caller, self.file)
+
+    @property
+    def uploader(self) -> bool:
+        return self.reads and self.caller.user in references(self.file, "author")
+
+    def writes(self, kind: str = "Communication") -> bool:
+        return may_write(self.caller, kind)
+
+    @property
+    def removes(self) -> bool:
+        """Farid: himself, who opened the thread, or a backend."""
+        mine = self.caller.user in (self.thread["sender"]["reference"], f"Practitioner/{FARID}")
+        own = mine or self.caller.is_system
+        return own and self.writes() and self.oracle.visible(self.caller, self.thread)
+
+
+def marks_read(cell: Cell) -> bool:
+    """Whoever was sent a message may say that he had it, even where the chart is closed."""
+    return cell.writes() and cell.caller.user in references(cell.thread, "participant")
+
+
+# Who may use a route; everybody else is 403. And the answer, where it is not the declared one: the
+# bytes of files were never uploaded in this world, and its file is beyond its upload.
+MAY: Mapping[str, Callable[[Cell], bool]] = {
+    "createThread": Cell.writes,
+    "listThreads": lambda _: True,
+    "getThread": lambda cell: cell.member,
+    "listMessages": lambda cell: cell.member,
+    "sendMessage": lambda cell: cell.member and cell.writes(),
+    "markRead": marks_read,
+    "addParticipants": lambda cell: cell.member and cell.writes(),
+    "archiveThread": lambda cell: cell.member and cell.writes(),
+    "removeParticipant": lambda cell: cell.removes,
+    "escalateThread": lambda cell: cell.member and cell.writes("CommunicationRequest"),
+    "initiateAttachment": lambda cell: cell.member and cell.writes("DocumentReference"),
+    "getAttachment": lambda cell: cell.reads,
+    "downloadAttachment": lambda cell: cell.reads,
+    "uploadAttachment": lambda cell: cell.uploader,
+    "appendToAttachment": lambda cell: cell.uploader,
+    "getUpload": lambda cell: cell.uploader,
+}
+ANSWERS = {"downloadAttachment": 404, "uploadAttachment": 409, "appendToAttachment": 409,
+           "getUpload": 409}  # fmt: skip
+
+
+def expected(cell: Cell, route: Route) -> set[int]:
+    """The statuses that are right; KeyError: say in MAY who may use a new route."""
+    roles = route.declared.roles
+    if roles and not set(roles) & set(cell.caller.roles):
         return {403}
-    ok = route.answered.status
     if route.at:
         # Nothing is configured before the first PUT.
-        return {200, 404} if route.method == "GET" else {ok}
-    if caller.user is None:
+        return {200, 404} if route.method == "GET" else {200}
+    if cell.caller.user is None or not MAY[route.id](cell):
         return {403}
-    takes_part = caller.user in references(thread, "participant")
-    sees, writes = oracle.visible(caller, thread), may_write(caller, "Communication")
-    uploader = caller.user in references(file, "author") and oracle.visible(caller, file)
-    match route.id:
-        case "createThread":
-            return {ok} if writes else {403}
-        case "listThreads":
-            return {ok}
-        case "getThread" | "listMessages":
-            return {ok} if takes_part and sees else {403}
-        case "markRead":
-            # Whoever was sent a message may say that he had it, even where the chart is closed.
-            return {ok} if takes_part and writes else {403}
-        case "sendMessage" | "addParticipants" | "archiveThread":
-            return {ok} if takes_part and sees and writes else {403}
-        case "removeParticipant":
-            mine = caller.user in (thread["sender"]["reference"], f"Practitioner/{FARID}")
-            return {ok} if (mine or caller.is_system) and sees and writes else {403}
-        case "escalateThread":
-            return {ok} if takes_part and sees and may_write(caller, "CommunicationRequest") else {403}
-        case "initiateAttachment":
-            return {ok} if takes_part and sees and may_write(caller, "DocumentReference") else {403}
-        case "getAttachment":
-            return {ok} if oracle.visible(caller, file) else {403}
-        case "downloadAttachment":
-            # Its bytes were never uploaded in this world.
-            return {404} if oracle.visible(caller, file) else {403}
-        case "uploadAttachment" | "appendToAttachment" | "getUpload":
-            return {409} if uploader else {403}
-    raise KeyError(f"say in expected() who may use {route.id}")
+    return {ANSWERS.get(route.id, route.answered.status)}
 
 
 FARID = talks().id("farid")
@@ -119,7 +158,7 @@ def test_each_route_answers_whom_it_should(watches: NewWatch, name: str) -> None
             ids = ids_of(world, about)
             file = world.resources["DocumentReference/" + ids["attachmentId"][4:]]
             answer = asked(watch, caller, route, ids)
-            right = expected(oracle, caller, route, thread, file)
+            right = expected(Cell(oracle, caller, thread, file), route)
             if answer.status_code not in right:
                 wrong.append((about, route.id, right, answer.status_code, answer.text[:200]))
             if route.id in LAST and answer.status_code == 200:
@@ -149,7 +188,7 @@ def test_files_are_their_uploaders_until_they_are_sent(watch: Watch, name: str, 
 @every
 def test_lists_hold_what_is_his(watch: Watch, name: str) -> None:
     """Threads, messages, and the counts and previews that are derived from messages."""
-    caller, oracle, world = v1(watch, name), watch.oracle, watch.world
+    caller, oracle = v1(watch, name), watch.oracle
     seen = oracle.seen(caller)
     mine = {
         id: one
@@ -184,7 +223,7 @@ def _unread_by(message: Resource, caller: Caller) -> bool:
 @pytest.mark.parametrize("name", ["amina", "zahra", "admin", "service", "nobody"])
 def test_scopes_and_licences(watch: Watch, name: str) -> None:
     """Only the route's own scope opens it: no neighbour's, no SMART scope, not the same in part."""
-    ids, world = ids_of(watch.world, "zahra"), watch.world
+    ids = ids_of(watch.world, "zahra")
     for route in ROUTES.values():
         needed = route.declared.scope
         others = " ".join(set(V1.split()) - {needed})
@@ -196,7 +235,6 @@ def test_scopes_and_licences(watch: Watch, name: str) -> None:
             assert _error(answer) == (403, "FORBIDDEN"), route.id
         unlicensed = v1(watch, name, modules=("engage", "engage.messagin", "clinical"))
         assert _error(asked(watch, unlicensed, route, ids)) == (403, "MODULE_NOT_LICENSED")
-    assert world.resources
 
 
 @pytest.mark.parametrize("name", ["amina", "zahra", "laila", "service", "both"])
@@ -211,12 +249,14 @@ def test_another_tenants_ids_are_nobodys(watch: Watch, name: str) -> None:
         assert found.status_code == 404 or not _may_ask(caller, route), route.id
 
 
-@pytest.mark.parametrize("name", ["amina", "farid", "zahra", "sami", "omid"])
+@pytest.mark.parametrize("name", ["amina", "zahra", "sami"])
 def test_a_guessed_id_of_another_kind_is_no_thread(watch: Watch, name: str) -> None:
-    """Every resource of the world, asked for as a thread and as an attachment."""
+    """Resources of every type, asked for as a thread and as an attachment."""
     caller, world = v1(watch, name), watch.world
-    for place, one in world.resources.items():
+    for n, (place, one) in enumerate(world.resources.items()):
         kind, _, id = place.partition("/")
+        if effort(1) == 1 and n % 3 and kind not in ("Communication", "DocumentReference"):
+            continue
         profile = one["meta"].get("profile", [""])[0].rpartition("/")[2]
         if profile != "comm-thread":
             for path in (f"threads/thr_{id}", f"threads/thr_{id}/messages"):
@@ -244,6 +284,3 @@ def _told(answer: httpx.Response, ids: Mapping[str, str]) -> Any:
         text = text.replace(value[4:], key)
     left = {k: v for k, v in answer.headers.items() if k != "date" and "ratelimit" not in k}
     return answer.status_code, text, left
-
-
-_ = SCOPES

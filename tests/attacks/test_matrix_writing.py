@@ -1,4 +1,4 @@
-"""Every type and way of writing it, for every kind of caller: what the oracle says, and no word more.
+"""Every type and way of writing it, for every kind of caller: what the oracle says, no more.
 
 Of each type each caller tries resources that he may not see, may see, and may write. Where he may
 not, each way is refused alike, and in the end nothing has changed.
@@ -44,7 +44,12 @@ WAYS = (
 def ways(watch: Watch, caller: Caller, one: dict[str, Any]) -> Iterator[httpx.Response]:
     """Each way to write a resource that is there; a version that it has, or has not, is named."""
     at = f"{one['resourceType']}/{one['id']}"
-    tags = ({}, {"if_match": 'W/"1"'}, {"if_match": 'W/"7"'}, {"if_match": "*"})
+    tags: tuple[dict[str, str], ...] = (
+        {},
+        {"if_match": 'W/"1"'},
+        {"if_match": 'W/"7"'},
+        {"if_match": "*"},
+    )
     turn = int(one["id"][2:])
     for n, (method, body, kind) in enumerate(WAYS):
         for tag in tags if effort(1) > 1 else [tags[(turn + n) % len(tags)]]:
@@ -114,7 +119,9 @@ def test_whom_no_role_lets_write_a_type_creates_none(watch: Watch, name: str) ->
             watch.ask(caller, "POST", kind, body),
             watch.ask(caller, "POST", kind, body, if_none_exist=f"_id={body['id']}"),
             watch.ask(caller, "PUT", f"{kind}?_id={body['id']}", body),
-            watch.ask(caller, "PATCH", f"{kind}?_id={body['id']}", PATCHED, content_type=JSON_PATCH),
+            watch.ask(
+                caller, "PATCH", f"{kind}?_id={body['id']}", PATCHED, content_type=JSON_PATCH
+            ),
             watch.ask(caller, "DELETE", f"{kind}?_id={body['id']}"),
         ):
             assert issue(answer) == (403, "forbidden")
@@ -156,5 +163,5 @@ def alike(one: httpx.Response, other: httpx.Response) -> bool:
 
 
 def _told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
-    kept = {k: v for k, v in answer.headers.items() if k not in ("date",)}
+    kept = {k: v for k, v in answer.headers.items() if k != "date"}
     return answer.status_code, answer.text, kept

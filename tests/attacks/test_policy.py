@@ -43,7 +43,9 @@ def test_a_restricted_chart_is_open_to_its_team_now_and_to_whom_a_resource_names
         teams = [TEAMS[patient] for patient in patients_of(one) if patient in TEAMS]
         if one["resourceType"] == "Appointment":
             # Of several patients: open to the team of each of them, as docs/security.md says.
-            teams = [set().union(*(TEAMS.get(p, {FARID}) for p in patients_of(one)))] if teams else []
+            teams = (
+                [set().union(*(TEAMS.get(p, {FARID}) for p in patients_of(one)))] if teams else []
+            )
         if any(caller.user not in team for team in teams):
             assert f'"{caller.user}"' in json.dumps(one), place
 

@@ -62,7 +62,8 @@ class Watch:
         signed = {"authorization": f"Bearer {self.signed(caller)}", **given}
         answer = self.http.request(method, address, content=content, headers=signed)
         assert answer.status_code < 500, answer.text
-        said = marks(f"{unquote(address)} {content or ''} {given}")
+        sent = content.decode("latin-1") if isinstance(content, bytes) else content
+        said = marks(f"{unquote(address)} {sent or ''} {given}")
         told = marks_of(answer) - said - self.known(caller)
         assert not told, f"{caller.name}: {method} {path} tells {sorted(told)}: {answer.text[:600]}"
         return answer

@@ -7,18 +7,17 @@ third word of the same resource. So whatever an answer tells can be told from th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from string import ascii_lowercase
 from typing import Any
 
+from tests.attacks.marked import MADE, Json, Marked
 from tests.attacks.oracle import STATE, Caller, Oracle
 
-Json = dict[str, Any]
 MARK = re.compile(r"z[iq]\d{4}[a-z]*")
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PROFILES = "https://fhir.ghasi.af/StructureDefinition/"
 ATTACHMENT = PROFILES + "comm-attachment"
-MADE = "2026-01-31T09:00:00.000Z"
 # Types whose resources are about a patient, by the element that says so.
 ABOUT = {
     "Communication": "subject",
@@ -35,13 +34,12 @@ ABOUT = {
 
 
 @dataclass
-class World:
+class World(Marked):
     """Resources by `Type/id`, and the references of those that have a name."""
 
     resources: dict[str, Json] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
     _made: int = 0
-    _words: Iterator[str] = field(default_factory=lambda: iter(()))
 
     @property
     def oracle(self) -> Oracle:
@@ -57,165 +55,15 @@ class World:
         """A new resource, with words in each of its texts; its reference."""
         self._made += 1
         number = f"{self._made:04d}"
-        self._words = (f"zq{number}{chr(letter)}" for letter in range(ord("a"), ord("z") + 1))
+        self.words = (f"zq{number}{letter}" for letter in ascii_lowercase)
         id = f"zi{number}"
         meta = {"versionId": "1", "lastUpdated": MADE, **elements.pop("meta", {})}
-        body = {**getattr(self, f"_{kind}", dict)(), **self._common(kind), **elements}
+        body = {**self.texts_of(kind), **elements}
         reference = f"{kind}/{id}"
         self.resources[reference] = {"resourceType": kind, "id": id, "meta": meta, **body}
         if name:
             self.named[name] = reference
         return reference
-
-    def word(self) -> str:
-        return next(self._words)
-
-    def _common(self, kind: str) -> Json:
-        if kind in ("Binary", "Bundle"):
-            return {}
-        div = f'<div xmlns="http://www.w3.org/1999/xhtml">{self.word()}</div>'
-        found: Json = {"text": {"status": "generated", "div": div}}
-        if kind not in ("AuditEvent", "Provenance", "Subscription"):
-            found["identifier"] = [{"system": "urn:x:mrn", "value": self.word()}]
-        return found
-
-    # What a type must have, and every text that it may have and that searches look at.
-
-    def _person(self) -> Json:
-        return {
-            "name": [{"family": self.word(), "given": [self.word()]}],
-            "telecom": [{"system": "phone", "value": self.word()}],
-            "address": [{"city": self.word(), "line": [self.word()]}],
-        }
-
-    def concept(self) -> Json:
-        return {"text": self.word(), "coding": [{"system": "urn:x:code", "code": self.word()}]}
-
-    def _Patient(self) -> Json:
-        return {**self._person(), "birthDate": "1980-01-01", "active": True}
-
-    _Practitioner = _person
-    _RelatedPerson = _person
-
-    def _PractitionerRole(self) -> Json:
-        return {"code": [self.concept()], "active": True}
-
-    def _named(self) -> Json:
-        return {"name": self.word()}
-
-    _Organization = _named
-    _HealthcareService = _named
-    _Location = _named
-
-    def _CareTeam(self) -> Json:
-        return {"name": self.word(), "status": "active"}
-
-    def _Communication(self) -> Json:
-        return {
-            "status": "in-progress",
-            "sent": "2026-01-31T09:00:00Z",
-            "category": [self.concept()],
-            "payload": [{"contentString": self.word()}],
-            "note": [{"text": self.word()}],
-            "priority": "routine",
-        }
-
-    def _CommunicationRequest(self) -> Json:
-        return {
-            "status": "active",
-            "category": [self.concept()],
-            "payload": [{"contentString": self.word()}],
-            "note": [{"text": self.word()}],
-            "authoredOn": "2026-01-31T09:00:00Z",
-        }
-
-    def _Encounter(self) -> Json:
-        return {
-            "status": "planned",
-            "class": {"system": "urn:x:class", "code": self.word(), "display": self.word()},
-            "type": [self.concept()],
-            "reasonCode": [self.concept()],
-            "period": {"start": "2026-01-31"},
-        }
-
-    def _DocumentReference(self) -> Json:
-        attachment = {"title": self.word(), "contentType": "text/plain", "url": f"urn:{self.word()}"}
-        return {
-            "status": "current",
-            "date": MADE,
-            "description": self.word(),
-            "type": self.concept(),
-            "content": [{"attachment": {**attachment, "size": 5}}],
-        }
-
-    def _Task(self) -> Json:
-        return {
-            "status": "requested",
-            "intent": "order",
-            "description": self.word(),
-            "code": self.concept(),
-            "note": [{"text": self.word()}],
-        }
-
-    def _List(self) -> Json:
-        return {
-            "status": "current",
-            "mode": "working",
-            "title": self.word(),
-            "code": self.concept(),
-            "note": [{"text": self.word()}],
-        }
-
-    def _Appointment(self) -> Json:
-        return {
-            "status": "booked",
-            "description": self.word(),
-            "comment": self.word(),
-            "start": "2026-02-01T09:00:00Z",
-            "end": "2026-02-01T10:00:00Z",
-        }
-
-    def _Device(self) -> Json:
-        return {"manufacturer": self.word(), "deviceName": [self._device_name()]}
-
-    def _device_name(self) -> Json:
-        return {"name": self.word(), "type": "user-friendly-name"}
-
-    def _Basic(self) -> Json:
-        return {"code": self.concept()}
-
-    def _Binary(self) -> Json:
-        return {"contentType": f"text/{self.word()}", "data": "aGVsbG8="}
-
-    def _Bundle(self) -> Json:
-        return {"type": "collection", "identifier": {"value": self.word()}}
-
-    def _Group(self) -> Json:
-        return {"type": "person", "actual": True, "name": self.word(), "code": self.concept()}
-
-    def _Subscription(self) -> Json:
-        return {
-            "status": "requested",
-            "reason": self.word(),
-            "criteria": "Communication?status=completed",
-            "channel": {"type": "rest-hook", "endpoint": f"https://x.example/{self.word()}"},
-        }
-
-    def _AuditEvent(self) -> Json:
-        return {
-            "type": {"system": "urn:x:audit", "code": self.word()},
-            "recorded": MADE,
-            "agent": [{"requestor": True, "name": self.word()}],
-            "source": {"observer": {"display": self.word()}},
-        }
-
-    def _Provenance(self) -> Json:
-        return {
-            "recorded": MADE,
-            "reason": [self.concept()],
-            "agent": [{"who": {"display": self.word()}}],
-            "target": [{"display": self.word()}],
-        }
 
 
 def refer(*references: str) -> list[Json]:
@@ -232,14 +80,16 @@ def label(code: str) -> Json:
 
 def clinic() -> World:
     """People; patients that are open (zahra, omid), of sami's care team (sealed), of nobody's
-    (vault); and of each type a resource about each of them, and about nobody, among changing people.
+    (vault); and of each type a resource about each of them, and about nobody, among other people.
     """
     world = _people()
     for kind in ("Organization", "Location", "HealthcareService", "Binary", "Bundle"):
         world.add(kind)
     together = [world["zahra"], world["vault"]]
     world.add("Group", member=[{"entity": to(one)} for one in together])
-    world.add("Appointment", participant=[{"actor": to(one), "status": "accepted"} for one in together])
+    world.add(
+        "Appointment", participant=[{"actor": to(one), "status": "accepted"} for one in together]
+    )
     world.add("PractitionerRole", practitioner=to(world["amina"]))
     world.add("Subscription")
     people = ["amina", "farid", "sami", "zahra", "karim", "sealed", "omid"]
@@ -288,7 +138,7 @@ def _records(world: World, about: str, people: list[str]) -> None:
     staff = [one for one in people if one.startswith("Practitioner/")]
 
     def add(kind: str, **elements: Any) -> str:
-        place = {ABOUT[kind]: to(about)} if about and kind in ABOUT else {}
+        place: Json = {ABOUT[kind]: to(about)} if about and kind in ABOUT else {}
         return world.add(kind, **place, **elements)
 
     seen = add("Communication", sender=to(first), recipient=refer(second))
@@ -311,7 +161,7 @@ def _records(world: World, about: str, people: list[str]) -> None:
     if about:
         add("RelatedPerson")
         world.add("Group", member=[{"entity": to(about)}])
-        world.add("AuditEvent", entity=[{"what": to(about), "name": world.word()}])
+        world.add("AuditEvent", entity=[{"what": to(about), "name": "chart"}])
         world.add("Provenance", target=refer(about))
 
 

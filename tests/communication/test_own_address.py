@@ -49,11 +49,15 @@ def test_people_and_threads_go_by_their_longer_names(clinic: Clinic) -> None:
     updated = clinic.farid.put(
         {
             **header,
-            "recipient": refer(*(BASE + "Practitioner/" + name for name in ("amina", "sami"))),
+            "recipient": refer(
+                *(BASE + "Practitioner/" + name for name in ("amina", "farid", "sami"))
+            ),
         }
     )
-    assert updated.json()["recipient"] == refer("Practitioner/amina", "Practitioner/sami")
-    listed = {"name": "message", "valueReference": {"reference": BASE + reference(said)}}
+    names = [f"Practitioner/{name}" for name in ("amina", "farid", "sami")]
+    assert updated.json()["recipient"] == refer(*names)
+    later = clinic.farid.created(message(header))
+    listed = {"name": "message", "valueReference": {"reference": BASE + reference(later)}}
     body = {"resourceType": "Parameters", "parameter": [listed]}
     assert clinic.sami.post(body, f"{reference(header)}/$mark-read").status_code == 200
 
