@@ -23,6 +23,7 @@ from tests.v1.conftest import Caller, Ward, key
 
 PATIENCE = 60.0
 FHIR = "/fhir/R4/"
+VIRTUAL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR"}
 EXTENSION = "https://example.org/StructureDefinition/remark"
 
 
@@ -190,7 +191,7 @@ class World:
         code = {"coding": [{"system": "urn:x", "code": w("code")}], "text": w("coded text")}
         self.put(
             "Encounter", f"e-{p}", **self._about("encounter"), status="planned", subject=subject,
-            **{"class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR"}},
+            **{"class": VIRTUAL},
             reasonCode=[code], type=[code],
             participant=[{"individual": {"reference": "Practitioner/amina", "display": w("who")}}],
         )  # fmt: skip

@@ -2,8 +2,9 @@
 
 History tells what was; an erasure is the one thing that changes it. Bodies are replaced, so version
 numbers, times and who asked for what stay. Kept answers to requests may quote the resources: they
-become the word that there is nothing to say any more, under a hash of the key that a client may have
-written words in, so that a request that comes again has no second effect. Events that were published, or given up, go; those that wait carry ids and codes.
+become the word that there is nothing to say any more, so that a request that comes again has no
+second effect, under a hash of the key, in which a client may have written words. Events that were
+published, or given up, go; those that wait carry ids and codes.
 """
 
 from __future__ import annotations
