@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "check", check, "report every error in the declared folders")
     _token_options(_add(commands, "token", token, "make a token with the local development key"))
     _event_commands(commands.add_parser("events", help="what happened"))
+    _gdpr_commands(commands.add_parser("gdpr", help="requests under the GDPR"))
     return root
 
 
@@ -95,6 +96,14 @@ def _event_commands(events: argparse.ArgumentParser) -> None:
     added = _add(commands, "replay", replay, "publish dead letters again")
     added.add_argument("--tenant", required=True)
     added.add_argument("--id", help="one event; without it, all of the tenant's")
+
+
+def _gdpr_commands(gdpr: argparse.ArgumentParser) -> None:
+    commands = gdpr.add_subparsers(metavar="COMMAND", required=True)
+    words = "print the open requests, one JSON a line; `late` is what was due before now"
+    _add(commands, "list", requests, words).add_argument(
+        "--tenant", help="one tenant; without it, all"
+    )
 
 
 def serve(settings: Settings, asked: argparse.Namespace) -> None:
@@ -227,6 +236,20 @@ def replay(settings: Settings, asked: argparse.Namespace) -> None:
     with connected(settings) as ready:
         number = asyncio.run(replay(ready, asked.tenant, asked.id))
         print(f"{number} events wait to be published again.")
+
+
+def requests(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.gdpr import listed
+
+    async def print_all(ready: Settings) -> None:
+        async for line in listed(ready, asked.tenant):
+            print(line)
+
+    with connected(settings) as ready:
+        asyncio.run(print_all(ready))
 
 
 def _failed(words: str) -> int:

@@ -11,6 +11,7 @@ name, the second, once it is gone, the name. So there never is a file that nothi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,8 @@ WORDS: Final = 500
 # Held resources that the request lists; all are counted.
 LISTED: Final = 100
 FILED: Final = "DocumentReference"
+# The address of a Binary of this server, wherever it stands in a body.
+_BINARY: Final = re.compile(rb'[/"]Binary/([A-Za-z0-9.-]{1,64})["/]')
 LEGAL, PART = "legal-hold", "part-held"
 
 
@@ -131,6 +134,7 @@ class Eraser:
         self, job: Job, found: _Found, concerns: Concerns, page: Sequence[Stored]
     ) -> None:
         refs: list[Ref] = []
+        binaries: set[str] = set()
         for stored in page:
             resource: Resource = parse(stored.body)
             if _is_thread(resource):
@@ -144,10 +148,27 @@ class Eraser:
             found.counts[stored.type] += 1
             if not self.redactor.is_redacted(resource):
                 refs.append(Ref(stored.type, stored.id))
+                binaries |= set(_BINARY.findall(stored.body))
+        await self._binaries(job, found, binaries)
         if refs and refs[0].type == FILED:
             await self._filed(job, found, refs)
         elif refs:
             await self._write(job, found, self._plan(job, refs))
+
+    async def _binaries(self, job: Job, found: _Found, named: Collection[bytes]) -> None:
+        """The bytes that the resources of a page lead to, as long as they still do."""
+        for ids in _chunks(sorted(id.decode() for id in named), BATCH):
+            asked = [("_id", ",".join(ids)), ("_count", str(BATCH))]
+            page = await self.interactions.search(job.ctx, "Binary", asked)
+            refs = []
+            for stored in page.matches:
+                resource = parse(stored.body)
+                if self.redactor.policy.held(resource):
+                    found.held[stored.reference] = None
+                elif not self.redactor.is_redacted(resource):
+                    refs.append(Ref(stored.type, stored.id))
+            if refs:
+                await self._write(job, found, self._plan(job, refs))
 
     async def _filed(self, job: Job, found: _Found, refs: Sequence[Ref]) -> None:
         """The words first, then the files, then their names."""

@@ -233,6 +233,14 @@ class World:
             sent="2026-11-01T10:00:00Z", statusReason=code,
         )  # fmt: skip
         self.put(
+            "Binary", f"bin-{p}", contentType="text/plain",
+            data=b64encode(w("binary").encode()).decode(),
+        )  # fmt: skip
+        self.put(
+            "DocumentReference", f"scan-{p}", status="current", subject=subject,
+            content=[{"attachment": {"contentType": "text/plain", "url": f"Binary/bin-{p}"}}],
+        )  # fmt: skip
+        self.put(
             "DocumentReference", f"doc-{p}", **self._about("document"), status="current",
             subject=subject, description=w("document"),
             content=[{"attachment": {

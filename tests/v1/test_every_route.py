@@ -56,6 +56,10 @@ def ids(ward: Ward, route: Route) -> Mapping[str, str]:
     if "attachmentId" in route.segments:
         done = route.declared.content == "download"
         found["attachmentId"] = (clean if done else announced)(amina, thread)
+    if "requestId" in route.segments:
+        erase = ROUTES["eraseData"]
+        told = Asked(erase, found).by(user_of(ward, erase).client)
+        found["requestId"] = told.json()["requestId"]
     if route.at and route.method == "GET":
         put = next(r for r in ROUTES.values() if r.at == route.at and r.method == "PUT")
         assert Asked(put, found).by(user_of(ward, put).client).status_code == 200
@@ -125,7 +129,8 @@ def test_bodies_that_are_none(sign_in: SignIn, tenant: str, route: Route) -> Non
     "route", [r for r in ROUTES.values() if r.method == "POST"], ids=lambda route: route.id
 )
 def test_a_post_has_a_key(sign_in: SignIn, tenant: str, route: Route) -> None:
-    caller, asked = sign_in(tenant, "usr_a", "DOCTOR", SCOPES).client, Asked(route, NONE)
+    role = route.declared.roles[0] if route.declared.roles else "DOCTOR"
+    caller, asked = sign_in(tenant, "usr_a", role, SCOPES).client, Asked(route, NONE)
     headers = {"Content-Type": "application/json"}
     answer = caller.post(asked.path, content=b"{", headers=headers)
     assert refused(answer) == (400, "VALIDATION_ERROR")
