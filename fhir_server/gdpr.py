@@ -1,4 +1,4 @@
-"""`fhir-server gdpr list`: the open requests under the GDPR, one JSON a line, the late ones marked."""
+"""`fhir-server gdpr list`: the open requests under the GDPR, one JSON a line."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Eraser:
         self, job: Job, found: _Found, concerns: Concerns, page: Sequence[Stored]
     ) -> None:
         refs: list[Ref] = []
-        binaries: set[str] = set()
+        binaries: set[bytes] = set()
         for stored in page:
             resource: Resource = parse(stored.body)
             if _is_thread(resource):
