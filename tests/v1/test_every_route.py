@@ -19,6 +19,7 @@ from tests.v1.attachments import announced, clean
 from tests.v1.conftest import Caller, Ward, refused
 from tests.v1.routes import MAPPINGS, NONE, ROUTES, SCOPES, Asked, prefixes, user_of
 
+pytestmark = pytest.mark.usefixtures("idle")
 SignIn = Callable[..., Caller]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 every = pytest.mark.parametrize("route", ROUTES.values(), ids=list(ROUTES))
@@ -34,7 +35,7 @@ listing = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def settings_of_tests(database_url: str, folder: Path, double: Double, idle: None) -> Settings:
+def settings_of_tests(database_url: str, folder: Path, double: Double) -> Settings:
     return Settings(
         environment="test",
         database_url=database_url,

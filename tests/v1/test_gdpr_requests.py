@@ -12,16 +12,13 @@ import pytest
 import yaml
 
 from fhir_server.declared import declared_root
-from fhir_server.settings import Settings
 from tests.v1.conftest import Caller, Ward, key, refused
 
 SYSTEM = "https://fhir.ghasi.af/CodeSystem/gdpr-request"
 SCOPES = "gdpr:erase gdpr:read user/*.cruds"
 
 
-@pytest.fixture(scope="module")
-def settings_of_tests(settings_of_tests: Settings, idle: None) -> Settings:
-    return settings_of_tests
+pytestmark = pytest.mark.usefixtures("idle")
 
 
 def task(subject: str = "Patient/zahra", code: str = "erase", **more: Any) -> dict[str, Any]:
