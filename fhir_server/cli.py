@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _token_options(_add(commands, "token", token, "make a token with the local development key"))
     _event_commands(commands.add_parser("events", help="what happened"))
     _audit_commands(commands.add_parser("audit", help="who did what"))
+    _gdpr_commands(commands.add_parser("gdpr", help="requests under the GDPR"))
     return root
 
 
@@ -104,6 +105,14 @@ def _audit_commands(audit: argparse.ArgumentParser) -> None:
     added = _add(commands, "verify", verify, words)
     added.add_argument("--tenant", help="one tenant; without it, all")
     added.add_argument("--head", help="a head that was printed before: the end must not be older")
+
+
+def _gdpr_commands(gdpr: argparse.ArgumentParser) -> None:
+    commands = gdpr.add_subparsers(metavar="COMMAND", required=True)
+    words = "print the open requests, one JSON a line; `late` is what was due before now"
+    _add(commands, "list", requests, words).add_argument(
+        "--tenant", help="one tenant; without it, all"
+    )
 
 
 def serve(settings: Settings, asked: argparse.Namespace) -> None:
@@ -246,6 +255,20 @@ def verify(settings: Settings, asked: argparse.Namespace) -> None:
 
     with connected(settings) as ready:
         asyncio.run(verify(ready, asked.tenant, asked.head))
+
+
+def requests(settings: Settings, asked: argparse.Namespace) -> None:
+    import asyncio
+
+    from fhir_server.database import connected
+    from fhir_server.gdpr import listed
+
+    async def print_all(ready: Settings) -> None:
+        async for line in listed(ready, asked.tenant):
+            print(line)
+
+    with connected(settings) as ready:
+        asyncio.run(print_all(ready))
 
 
 def _failed(words: str) -> int:

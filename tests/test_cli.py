@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fhir_server import __version__
 from fhir_server.cli import main
+from fhir_server.context import Context
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +104,26 @@ def test_events_are_cloudevents(capsys: pytest.CaptureFixture[str]) -> None:
 def test_migrate_again_is_harmless() -> None:
     assert main(["migrate"]) == 0
     assert main(["migrate"]) == 0
+
+
+@pytest.mark.usefixtures("on_database")
+def test_gdpr_list_tells_what_is_open_and_what_is_late(
+    tenant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"patientId": "pat_zahra", "familyName": "Ahmadi"}
+    for type_ in ("registration.patient.created", "identity.user.gdpr_erasure_requested"):
+        event = {"specversion": "1.0", "id": type_, "source": "urn:other", "type": type_}
+        told = json.dumps({**event, "tenantid": tenant, "data": data}).encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(told)))
+        assert main(["events", "publish"]) == 0
+    capsys.readouterr()
+    lines = []
+    for later in (timedelta(), timedelta(days=31)):
+        now = datetime.now(UTC) + later
+        job = Context(tenant, "tests", roles=frozenset({"SERVICE"}), face="job", now=now)
+        monkeypatch.setattr("fhir_server.gdpr.worker", lambda _, job=job: job)
+        assert main(["gdpr", "list", "--tenant", tenant]) == 0
+        lines += [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["late"] for line in lines] == [False, True]
+    assert lines[0]["subject"] == "Patient/zahra"
+    assert (lines[0]["code"], lines[0]["state"]) == ("erase", "requested")

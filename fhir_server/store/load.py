@@ -23,6 +23,7 @@ from fhir_server.store.sql import constant, sql_text
 from fhir_server.store.stored import Stored
 from fhir_server.store.tables import Tables
 from fhir_server.store.write import KeptAnswer
+from fhir_server.store.write.erasing import erased_key
 
 KEPT = ""
 CLAIM = (
@@ -113,7 +114,8 @@ class Loader:
         values = [value for _, node in rights for value in node.values]
         args: dict[str, Any] = {f"v{n}": value for n, value in enumerate(values)}
         args |= {f"ids{n}": ids for n, ids in enumerate(wanted.values())}
-        args |= {"caller": ctx.subject, "keys": list(keys), "now": ctx.now}
+        known = [*keys, *map(erased_key, keys)]
+        args |= {"caller": ctx.subject, "keys": known, "now": ctx.now}
         shape = tuple((name, node.shape) for name, node in rights)
         try:
             return _loaded(await session.fetch(self._sql(shape, bool(keys), lock), args))

@@ -11,9 +11,10 @@ name, the second, once it is gone, the name. So there never is a file that nothi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fhir_server.communication.attachment_state import file_of
@@ -32,7 +33,7 @@ from fhir_server.fhir.json import parse
 from fhir_server.files import FileStore
 from fhir_server.interactions import Interactions, Ref, Resource, Stored
 from fhir_server.store import Store
-from fhir_server.store.write.erasing import BEGINNING, Mention, mentions
+from fhir_server.store.write.erasing import BEGINNING, Mention, mentions, superseded
 from fhir_server.workers.gdpr import Job, Outcome
 
 # Resources in one transaction, versions of the history read at once, and words asked for at once.
@@ -42,6 +43,8 @@ WORDS: Final = 500
 # Held resources that the request lists; all are counted.
 LISTED: Final = 100
 FILED: Final = "DocumentReference"
+# The address of a Binary of this server, wherever it stands in a body.
+_BINARY: Final = re.compile(rb'[/"]Binary/([A-Za-z0-9.-]{1,64})["/]')
 LEGAL, PART = "legal-hold", "part-held"
 
 
@@ -61,6 +64,13 @@ class _Found:
         self.counts.clear()
         self.held.clear()
         self.written = 0
+
+    def count(self, ref: Ref) -> None:
+        """Once in a round."""
+        name = f"{ref.type}/{ref.id}"
+        if name not in self.seen:
+            self.seen.add(name)
+            self.counts[ref.type] += 1
 
     def outputs(self) -> list[Resource]:
         """As entries of `Task.output`."""
@@ -124,6 +134,7 @@ class Eraser:
         self, job: Job, found: _Found, concerns: Concerns, page: Sequence[Stored]
     ) -> None:
         refs: list[Ref] = []
+        binaries: set[bytes] = set()
         for stored in page:
             resource: Resource = parse(stored.body)
             if _is_thread(resource):
@@ -137,10 +148,27 @@ class Eraser:
             found.counts[stored.type] += 1
             if not self.redactor.is_redacted(resource):
                 refs.append(Ref(stored.type, stored.id))
+                binaries |= set(_BINARY.findall(stored.body))
+        await self._binaries(job, found, binaries)
         if refs and refs[0].type == FILED:
             await self._filed(job, found, refs)
         elif refs:
             await self._write(job, found, self._plan(job, refs))
+
+    async def _binaries(self, job: Job, found: _Found, named: Collection[bytes]) -> None:
+        """The bytes that the resources of a page lead to, as long as they still do."""
+        for ids in _chunks(sorted(id.decode() for id in named), BATCH):
+            asked = [("_id", ",".join(ids)), ("_count", str(BATCH))]
+            page = await self.interactions.search(job.ctx, "Binary", asked)
+            refs = []
+            for stored in page.matches:
+                resource = parse(stored.body)
+                if self.redactor.policy.held(resource):
+                    found.held[stored.reference] = None
+                elif not self.redactor.is_redacted(resource):
+                    refs.append(Ref(stored.type, stored.id))
+            if refs:
+                await self._write(job, found, self._plan(job, refs))
 
     async def _filed(self, job: Job, found: _Found, refs: Sequence[Ref]) -> None:
         """The words first, then the files, then their names."""
@@ -197,28 +225,37 @@ class Eraser:
         if _is_thread(resource) and name not in found.threads:
             found.threads.add(name)
             found.gone.add(name)
-        if name not in found.seen and not self.redactor.policy.held(resource):
-            found.seen.add(name)
-            found.counts[ref.type] += 1
-        if self.redactor.is_redacted(resource) or name in found.held:
+        if name in found.held:
+            return None
+        if self.redactor.is_redacted(resource):
+            found.count(ref)
             return None
         return Version(ref, mention.version, resource)
 
     async def _past(self, job: Job, found: _Found, versions: Sequence[Version]) -> None:
-        if not versions:
-            return
-        for version in versions:
+        held = await self._held(job, {version.ref for version in versions})
+        found.held |= {f"{ref.type}/{ref.id}": None for ref in sorted(held)}
+        free = [version for version in versions if version.ref not in held]
+        for version in free:
+            found.count(version.ref)
             if file := filed(version.resource):
                 await self.files.remove(job.tenant, file["masterIdentifier"]["value"])
-        plan = Erase(
-            job.ctx,
-            self.redactor,
-            Ref("Task", job.id),
-            job.subject,
-            (),
-            versions,
-        )
-        await self._write(job, found, plan)
+        if free:
+            await self._write(job, found, replace(self._plan(job, ()), versions=free))
+
+    async def _held(self, job: Job, refs: Collection[Ref]) -> set[Ref]:
+        """Those under hold: by their current version, or the last one before they were deleted."""
+        last: dict[Ref, Resource] = {}
+        for type_ in {ref.type for ref in refs}:
+            ids = sorted(ref.id for ref in refs if ref.type == type_)
+            async with self.store.sessions.session(job.ctx) as session:
+                versions = await superseded(session, type_, ids)
+            for id, _, body in sorted(versions, key=lambda version: version[1]):
+                last[Ref(type_, id)] = parse(body)
+            asked = [("_id", ",".join(ids)), ("_count", str(BATCH))]
+            page = await self.interactions.search(job.ctx, type_, asked)
+            last |= {Ref(type_, stored.id): parse(stored.body) for stored in page.matches}
+        return {ref for ref, resource in last.items() if self.redactor.policy.held(resource)}
 
     def _plan(
         self, job: Job, refs: Sequence[Ref], *, naming: bool = False, filed: bool = False

@@ -70,6 +70,8 @@ def test_the_projects_own_files_compile(mappings: Mappings) -> None:
         "listAuditLogs",
         "exportAuditLogs",
         "getAuditLog",
+        "eraseData",
+        "getGdprRequest",
     }
 
 

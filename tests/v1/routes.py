@@ -27,6 +27,7 @@ NONE = {
     "participantId": "usr_farid",
     "attachmentId": "att_none",
     "auditId": "aud_none",
+    "requestId": "gdpr_none",
 }
 
 # A body for each route that takes one, and another that is as valid.
@@ -47,6 +48,7 @@ BODIES: Mapping[str, tuple[Any, Any]] = {
     ),
     "putVirtualCare": ({}, {"waitingRoom": False}),
     "putEscalationPolicy": ({"roles": ["DOCTOR"]}, {"roles": ["NURSE"]}),
+    "eraseData": ({"patientId": "pat_zahra"}, {"patientId": "pat_omid"}),
     "archiveThread": (None, {}),
     "removeParticipant": (None, {}),
 }

@@ -127,6 +127,12 @@ def state_of(request: Resource) -> str:
     return str(request.get("status", ""))
 
 
+def hold_of(request: Resource) -> str | None:
+    """What it waits for: a code of the CodeSystem gdpr-hold."""
+    codings = request.get("businessStatus", {}).get("coding", ())
+    return next((c.get("code") for c in codings if c.get("system") == HOLD), None)
+
+
 def due_by(request: Resource) -> datetime:
     """By when it is to be done."""
     return datetime.fromisoformat(request["restriction"]["period"]["end"])

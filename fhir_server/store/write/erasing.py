@@ -3,13 +3,15 @@
 History tells what was; an erasure is the one thing that changes it. Bodies are replaced, so version
 numbers, times and who asked for what stay. Kept answers to requests may quote the resources: they
 become the word that there is nothing to say any more, so that a request that comes again has no
-second effect. Events that were published, or given up, go; those that wait carry ids and codes.
+second effect, under a hash of the key, in which a client may have written words. Events that were
+published, or given up, go; those that wait carry ids and codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from fhir_server.store.session import Args, Session
@@ -35,8 +37,10 @@ def _has(column: str, words: str) -> str:
     return f"EXISTS (SELECT FROM unnest({split}) AS word WHERE word = ANY(%({words})s::text[]))"
 
 
+_GONE: Final = "erased "
 _ANSWERS: Final = f"""
-UPDATE idempotency SET status = {ERASED}, answer = 'null', headers = '{{}}'
+UPDATE idempotency SET status = {ERASED}, answer = 'null', headers = '{{}}',
+       key = '{_GONE}' || encode(sha256(convert_to(key, 'UTF8')), 'hex')
  WHERE status <> {ERASED} AND json_typeof(answer) = 'object'
    AND {_has("answer", "ids")}
 """
@@ -69,6 +73,11 @@ class Mention(NamedTuple):
     version: int
     updated: datetime
     body: bytes | None
+
+
+def erased_key(key: str) -> str:
+    """Under which an answer is kept that was erased."""
+    return _GONE + sha256(key.encode()).hexdigest()
 
 
 def erasing(past: Sequence[Past]) -> list[tuple[str, Args]]:
