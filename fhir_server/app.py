@@ -47,7 +47,8 @@ from fhir_server.workers.attachments import Attachments
 from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
 from fhir_server.workers.erasure import Eraser
-from fhir_server.workers.gdpr import Gdpr
+from fhir_server.workers.export import Exporter, forgetting
+from fhir_server.workers.gdpr import Gdpr, Handler
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
 from fhir_server.workers.sweep import Keeping, sweeping
@@ -86,7 +87,9 @@ class Core:
         """Does what requests under the GDPR ask for."""
         redactor = build_redactor(self.policy, self.definitions, load_facts())
         eraser = Eraser(self.store, self.interactions, self.files, self.definitions, redactor)
-        return Gdpr(self.store, self.interactions, {"erase": eraser})
+        exporter = Exporter(self.interactions, self.files, self.definitions, self.policy)
+        handlers: dict[str, Handler] = {"erase": forgetting(eraser, exporter), "export": exporter}
+        return Gdpr(self.store, self.interactions, handlers, [exporter.expire])
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""
