@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fhir_server.communication.gdpr.restriction import check_used_of
 from fhir_server.communication.parties import check_chart, reads, signed
 from fhir_server.context import Context
 from fhir_server.interactions.model import Draft, Event, Read, Snapshot
@@ -40,6 +41,8 @@ class RecordRule:
             raise forbidden("only a backend may change what nobody signed")
         draft.resource[name] = signed(ctx, draft.resource, name)
         check_chart(draft.resource.get("subject"), snapshot)
+        if draft.kind == "create":
+            check_used_of(draft.resource.get("subject"), snapshot)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """None: it only records."""

@@ -22,7 +22,12 @@ ROUTES: Mapping[str, Route] = {route.id: route for route in MAPPINGS.routes}
 UPLOADS = ("upload", "append")
 SCOPES = " ".join([*MAPPINGS.service.scopes, "user/*.cruds"])
 # Ids of nothing.
-NONE = {"threadId": "thr_none", "participantId": "usr_farid", "attachmentId": "att_none"}
+NONE = {
+    "threadId": "thr_none",
+    "participantId": "usr_farid",
+    "attachmentId": "att_none",
+    "requestId": "gdpr_none",
+}
 
 # A body for each route that takes one, and another that is as valid.
 _PDF = {"contentType": "application/pdf", "size": len(PDF)}
@@ -44,6 +49,10 @@ BODIES: Mapping[str, tuple[Any, Any]] = {
     "putEscalationPolicy": ({"roles": ["DOCTOR"]}, {"roles": ["NURSE"]}),
     "archiveThread": (None, {}),
     "removeParticipant": (None, {}),
+    **dict.fromkeys(
+        ("eraseData", "exportData", "restrictProcessing", "liftRestriction"),
+        ({"patientId": "pat_zahra"}, {"patientId": "pat_omid"}),
+    ),
 }
 
 

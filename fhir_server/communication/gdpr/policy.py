@@ -102,21 +102,14 @@ class Export(Declaration):
     history: tuple[str, ...] = ()
 
 
-class Restriction(Declaration):
-    """`label` marks the patient, and the threads about her, whose data is kept and not used."""
-
-    label: Label = Label(system="https://fhir.ghasi.af/CodeSystem/processing", code="R")
-
-
 class Policy(Declaration):
-    """`days` that a request of each code may take; `hold` are the labels of a legal hold; `erase`,
-    `export` and `restrict` say what these do."""
+    """`days` that a request of each code may take; `hold` are the labels of a legal hold; `erase`
+    and `export` say what these do."""
 
     days: dict[str, int] = Field(default_factory=lambda: dict.fromkeys(CODES, 30))
     hold: tuple[Label, ...] = ()
     erase: Erasure = Erasure()
     export: Export = Export()
-    restrict: Restriction = Restriction()
 
     @cached_property
     def known_types(self) -> frozenset[str]:

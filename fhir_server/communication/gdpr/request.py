@@ -31,6 +31,7 @@ OUTPUT: Final = f"{CANONICAL}/CodeSystem/gdpr-output"
 TYPES: Final = "http://hl7.org/fhir/resource-types"
 REQUESTED, IN_PROGRESS, ON_HOLD = "requested", "in-progress", "on-hold"
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
+OF_PATIENTS: Final = ("restrict", "lift")
 OPEN: Final = (REQUESTED, IN_PROGRESS, ON_HOLD)
 _NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     REQUESTED: (IN_PROGRESS, ON_HOLD, COMPLETED, FAILED),
@@ -89,6 +90,8 @@ class GdprRequestRule:
             raise _refused("code-invalid", f"the code must be one of {', '.join(CODES)}", "code")
         if subject is None or subject not in snapshot:
             raise _refused("not-found", "for must be a person whom this server knows", "for")
+        if code in OF_PATIENTS and subject.type != "Patient":
+            raise _refused("business-rule", "only a patient's data is kept and not used", "for")
         if state_of(request) != REQUESTED:
             raise _refused("value", "a new request is requested", "status")
         unfit = {"output", "businessStatus", "executionPeriod"} & request.keys()
