@@ -15,9 +15,9 @@ from fhir_server.mapping.route import Route
 from fhir_server.settings import Settings
 from tests.conftest import UNHINDERED
 from tests.support.clamd import Double
+from tests.v1 import gdpr
 from tests.v1.attachments import announced, clean
 from tests.v1.conftest import Caller, Ward, refused
-from tests.v1.gdpr import asked, done
 from tests.v1.routes import MAPPINGS, NONE, ROUTES, SCOPES, Asked, prefixes, user_of
 
 SignIn = Callable[..., Caller]
@@ -61,8 +61,8 @@ def ids(ward: Ward, route: Route) -> Mapping[str, str]:
         found["attachmentId"] = (clean if done else announced)(amina, thread)
     if "requestId" in route.segments:
         admin = user_of(ward, route)
-        found["requestId"] = asked(admin, "export", patientId="pat_zahra")
-        assert done(admin, found["requestId"])["state"] == "completed"
+        found["requestId"] = gdpr.asked(admin, "export", patientId="pat_zahra")
+        assert gdpr.done(admin, found["requestId"])["state"] == "completed"
     if route.at and route.method == "GET":
         put = next(r for r in ROUTES.values() if r.at == route.at and r.method == "PUT")
         assert Asked(put, found).by(user_of(ward, put).client).status_code == 200

@@ -81,7 +81,7 @@ def test_an_administrator_fetches_what_is_kept(ward: Ward, admin: Caller, amina:
     assert "extension" not in earlier
 
 
-def test_the_manifest_tells_what_is_there(ward: Ward, admin: Caller, amina: Caller) -> None:
+def test_the_manifest_tells_what_is_there(admin: Caller, amina: Caller) -> None:
     amina.open_thread("usr_farid", patientId="pat_zahra")
     request = asked(admin, "export", patientId="pat_zahra")
     assert done(admin, request)["state"] == "completed"
@@ -172,7 +172,7 @@ def test_what_a_member_of_staff_wrote(ward: Ward, admin: Caller, amina: Caller) 
     assert "Practitioner/amina" in references
 
 
-def test_clean_files_are_in_it(ward: Ward, admin: Caller, amina: Caller) -> None:
+def test_clean_files_are_in_it(admin: Caller, amina: Caller) -> None:
     thread = amina.open_thread("usr_farid", patientId="pat_zahra")
     sent = clean(amina, thread)
     assert send(amina, thread, sent).status_code == 201
@@ -238,7 +238,7 @@ def test_nobody_else_fetches_it(ward: Ward, wards: Callable[[], Ward], admin: Ca
     assert refused(fetch(administrator(wards()), request)) == (404, "NOT_FOUND")
 
 
-def test_there_is_nothing_to_fetch_of_another_request(ward: Ward, admin: Caller) -> None:
+def test_there_is_nothing_to_fetch_of_another_request(admin: Caller) -> None:
     assert refused(fetch(admin, "gdpr_none")) == (404, "NOT_FOUND")
     restricted = asked(admin, "restrict", patientId="pat_zahra")
     assert refused(fetch(admin, restricted)) == (409, "INVALID_STATE_TRANSITION")

@@ -128,7 +128,7 @@ def test_reading_stays_with_care_team_and_patient(
     assert answer.status_code == 200, answer.text
 
 
-def test_other_patients_are_not_concerned(admin: Caller, amina: Caller, thread: str) -> None:
+def test_other_patients_are_not_concerned(admin: Caller, amina: Caller) -> None:
     other = amina.open_thread("usr_farid", patientId="pat_omid")
     restrict(admin)
     amina.send(other)
@@ -144,9 +144,7 @@ def test_it_is_lifted(admin: Caller, amina: Caller, farid: Caller, thread: str) 
     assert len(farid.messages(thread)) == 1
 
 
-def test_a_trusted_backend_may_ask_for_it_and_lift_it(
-    admin: Caller, backend: Caller, thread: str
-) -> None:
+def test_a_trusted_backend_may_ask_for_it_and_lift_it(admin: Caller, backend: Caller) -> None:
     for code in ("restrict", "lift"):
         system = "https://fhir.ghasi.af/CodeSystem/gdpr-request"
         task = {
@@ -172,9 +170,7 @@ def test_another_restriction_stays(admin: Caller, backend: Caller) -> None:
 
 
 @pytest.mark.parametrize("role", ["ADMIN", "SERVICE"])
-def test_nobody_else_takes_the_label_away(
-    ward: Ward, admin: Caller, thread: str, role: str
-) -> None:
+def test_nobody_else_takes_the_label_away(ward: Ward, admin: Caller, role: str) -> None:
     restrict(admin)
     caller = ward.sign_in(ward.tenant, "usr_admin", role)
     put(caller, {"resourceType": "Patient", "id": "zahra", "active": True})
@@ -207,7 +203,7 @@ def test_nobody_else_sets_the_label(ward: Ward, role: str) -> None:
     assert labels(caller, "Patient/zahra") == []
 
 
-def test_only_patients_are_restricted(ward: Ward, admin: Caller) -> None:
+def test_only_patients_are_restricted(admin: Caller) -> None:
     assert refused(ask(admin, "restrict", userId="usr_farid")) == (400, "VALIDATION_ERROR")
     assert refused(ask(admin, "restrict", patientId="usr_farid")) == (400, "VALIDATION_ERROR")
     system = "https://fhir.ghasi.af/CodeSystem/gdpr-request"
