@@ -11,6 +11,7 @@ from pathlib import Path
 from fhir_server import __version__
 from fhir_server.communication import OPERATIONS, PLACES, REACTIONS, UNIQUE, Policy, rules
 from fhir_server.communication.gdpr.redact import build_redactor
+from fhir_server.communication.gdpr.restriction import labelled, unlabelled
 from fhir_server.declarations import Declarations, read_declarations
 from fhir_server.definitions.facts import load_facts
 from fhir_server.definitions.model import Definitions
@@ -51,9 +52,11 @@ from fhir_server.workers.broker import Broker
 from fhir_server.workers.consumer import Consumer
 from fhir_server.workers.delivery import Delivery
 from fhir_server.workers.erasure import Eraser
-from fhir_server.workers.gdpr import Gdpr
+from fhir_server.workers.export import Exporter, forgetting
+from fhir_server.workers.gdpr import Gdpr, Handler
 from fhir_server.workers.incoming import Incoming
 from fhir_server.workers.publisher import Publisher, Sender
+from fhir_server.workers.restriction import Labeller
 from fhir_server.workers.sweep import Keeping, sweeping
 
 FHIR_BASE = "/fhir/R4"
@@ -94,7 +97,11 @@ class Core:
         """Does what requests under the GDPR ask for."""
         redactor = build_redactor(self.policy, self.definitions, load_facts())
         eraser = Eraser(self.store, self.interactions, self.files, self.definitions, redactor)
-        return Gdpr(self.store, self.interactions, {"erase": eraser})
+        exporter = Exporter(self.interactions, self.files, self.definitions, self.policy)
+        handlers: dict[str, Handler] = {"erase": forgetting(eraser, exporter), "export": exporter}
+        handlers["restrict"] = Labeller(self.interactions, labelled)
+        handlers["lift"] = Labeller(self.interactions, unlabelled)
+        return Gdpr(self.store, self.interactions, handlers, [exporter.expire])
 
     def consumer(self, broker: Broker) -> Consumer:
         """Reads them from the broker."""

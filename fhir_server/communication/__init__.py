@@ -11,6 +11,7 @@ from fhir_server.communication.configuration import KINDS, ConfigurationRule
 from fhir_server.communication.escalation import ESCALATED, EscalationRule, notify_on_call
 from fhir_server.communication.gdpr.policy import Policy
 from fhir_server.communication.gdpr.request import GdprRequestRule, one_open
+from fhir_server.communication.gdpr.restriction import PatientRule
 from fhir_server.communication.intent import IntentRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
@@ -50,5 +51,6 @@ def rules(
         IntentRule(),
         SubscriptionRule(endpoints or Endpoints(OutboundSettings())),
         GdprRequestRule(gdpr or Policy()),
+        PatientRule(),
         *map(ConfigurationRule, KINDS),
     )

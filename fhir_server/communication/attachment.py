@@ -30,6 +30,7 @@ from fhir_server.communication.attachment_state import (
     state_of,
     thread_of,
 )
+from fhir_server.communication.gdpr.restriction import check_used
 from fhir_server.communication.parties import changed, parties, signed
 from fhir_server.communication.thread import ARCHIVED, archived, is_thread
 from fhir_server.context import Context
@@ -102,6 +103,7 @@ class AttachmentRule:
             raise forbidden("only a participant may add to a thread")
         if seen.resource.get("status") == ARCHIVED:
             raise archived()
+        check_used(seen.resource)
         if state_of(resource) not in (None, INITIATED):
             raise _unfit("a new attachment is initiated", "extension[0].value")
         resource["author"] = [author]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fhir_server.communication import on_call
 from fhir_server.communication.configuration import CHANNELS, ESCALATION, escalating_roles, place
+from fhir_server.communication.gdpr.restriction import check_used
 from fhir_server.communication.intent import intent
 from fhir_server.communication.message import inherit
 from fhir_server.communication.parties import local, parties, signed
@@ -84,6 +85,7 @@ def _open_thread(request: Resource, snapshot: Snapshot) -> Seen:
         raise _refused("business-rule", "about must be a thread", "about[0]")
     if thread.resource.get("status") == ARCHIVED:
         raise archived()
+    check_used(thread.resource)
     return thread
 
 

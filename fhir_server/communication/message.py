@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fhir_server.communication import attached
+from fhir_server.communication.gdpr.restriction import check_used
 from fhir_server.communication.parties import changed, local, name_people, parties, signed
 from fhir_server.communication.thread import ARCHIVED, archived, is_thread
 from fhir_server.context import Context
@@ -124,6 +125,7 @@ def _open_thread(message: Resource, snapshot: Snapshot) -> Seen:
         raise Problem(422, "business-rule", "partOf must be a thread", expression=place)
     if thread.resource.get("status") == ARCHIVED:
         raise archived()
+    check_used(thread.resource)
     return thread
 
 

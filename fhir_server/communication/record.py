@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhir_server.communication import attached
+from fhir_server.communication.gdpr.restriction import check_used_of
 from fhir_server.communication.parties import check_chart, reads, signed
 from fhir_server.context import Context
 from fhir_server.interactions.model import Draft, Event, Read, Snapshot
@@ -47,6 +48,8 @@ class RecordRule:
         draft.resource[name] = signed(ctx, draft.resource, name)
         check_chart(draft.resource.get("subject"), snapshot)
         attached.check_documents(draft.resource, snapshot)
+        if draft.kind == "create":
+            check_used_of(draft.resource.get("subject"), snapshot)
 
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """None: it only records."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fhir_server.communication.gdpr.restriction import check_used, check_used_of, keep_label
 from fhir_server.communication.parties import (
     changed,
     check_chart,
@@ -41,13 +42,15 @@ class ThreadRule:
         """Participants, patient and encounter of a new thread."""
         if draft.kind == "create":
             body = draft.resource
-            about = [body.get("subject"), body.get("encounter")]
-            yield from reads([*about, *body.get("recipient", ())])
+            yield from reads([body.get("encounter"), *body.get("recipient", ())])
+            # Its data must be free to be used until the thread is there.
+            yield from (Read(one.ref, guard=True) for one in reads([body.get("subject")]))
         elif draft.kind == "update":
             yield from reads(draft.resource.get("recipient", ()))
 
     def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         """The creator takes part; participants are known people; the chart is open to him."""
+        keep_label(ctx, draft)
         name_people(draft.resource)
         before = draft.base.resource if draft.base else {}
         check_people(ctx, before.get("recipient", ()), draft.resource.get("recipient", ()), PLACE)
@@ -73,6 +76,7 @@ class ThreadRule:
         check_known((r for r in thread["recipient"] if r != thread["sender"]), snapshot)
         check_chart(thread.get("subject"), snapshot)
         check_chart(thread.get("encounter"), snapshot)
+        check_used_of(thread.get("subject"), snapshot)
 
     def _change(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
         if ctx.is_system or draft.base is None:
@@ -91,6 +95,8 @@ class ThreadRule:
         if fixed:
             raise conflict(f"{min(fixed)} of a thread cannot change")
         _check_leaving(ctx, before, draft.resource)
+        if parties(draft.resource) - parties(before):
+            check_used(before)
         check_known(draft.resource.get("recipient", ()), snapshot)
 
 

@@ -10,10 +10,18 @@ from pathlib import Path
 
 from fhir_server.files.clamd import Clamd
 from fhir_server.files.local import LocalFiles
-from fhir_server.files.model import Chunks, FileStore, LostFileError
+from fhir_server.files.model import Chunks, FileStore, LostFileError, new_name
 from fhir_server.files.scanner import Scanner
 
-__all__ = ["Chunks", "FileStore", "LostFileError", "Scanner", "build_files", "build_scanner"]
+__all__ = [
+    "Chunks",
+    "FileStore",
+    "LostFileError",
+    "Scanner",
+    "build_files",
+    "build_scanner",
+    "new_name",
+]
 
 S3 = "s3://"
 

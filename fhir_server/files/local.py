@@ -39,9 +39,11 @@ class LocalFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def write(self, tenant: str, chunks: AsyncIterator[bytes]) -> str:
+    async def write(
+        self, tenant: str, chunks: AsyncIterator[bytes], name: str | None = None
+    ) -> str:
         """Keeps all of `chunks`, or nothing."""
-        name = new_name()
+        name = name or new_name()
         aside = self._aside(tenant, name)
         file = await _done(_opened, aside, _NEW)
         try:
@@ -58,9 +60,10 @@ class LocalFiles:
             yield chunk
 
     async def remove(self, tenant: str, name: str) -> None:
-        """Removes it, if it is there."""
+        """Removes it, if it is there, or what there is of it."""
         with suppress(LostFileError):
             await _done(_removed, self._path(tenant, name))
+            await _done(_removed, self._aside(tenant, name))
 
     async def length(self, tenant: str, draft: str) -> int:
         """How many bytes of the draft are here."""

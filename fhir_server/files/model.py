@@ -24,15 +24,18 @@ class LostFileError(Exception):
 class FileStore(Protocol):
     """Writes, reads and removes whole files; names are the store's own."""
 
-    async def write(self, tenant: str, chunks: AsyncIterator[bytes]) -> str:
-        """Keeps all of `chunks` under a new name. Whatever they raise is raised, and then nothing
-        is kept: a file is there completely or not at all."""
+    async def write(
+        self, tenant: str, chunks: AsyncIterator[bytes], name: str | None = None
+    ) -> str:
+        """Keeps all of `chunks` under a new name: the store's, or one of `new_name` that the caller
+        wrote down before. Whatever they raise is raised, and then nothing is kept: a file is there
+        completely or not at all."""
 
     def read(self, tenant: str, name: str, start: int = 0, stop: int | None = None) -> Chunks:
         """The bytes from `start` up to `stop`; LostFileError with the first of them."""
 
     async def remove(self, tenant: str, name: str) -> None:
-        """Removes it; one that is not there is no error."""
+        """Removes it, and what a crash left of it; one that is not there is no error."""
 
     async def length(self, tenant: str, draft: str) -> int:
         """How many bytes of a draft are here: of a file that comes in parts, and is read once to

@@ -53,9 +53,11 @@ class S3Files:
             },
         )
 
-    async def write(self, tenant: str, chunks: AsyncIterator[bytes]) -> str:
+    async def write(
+        self, tenant: str, chunks: AsyncIterator[bytes], name: str | None = None
+    ) -> str:
         """Keeps all of `chunks`, or nothing."""
-        name = new_name()
+        name = name or new_name()
         with _reached():
             await obstore.put_async(self._store, _key(tenant, name), chunks)
         return name

@@ -81,6 +81,13 @@ def _integer(value: Any) -> int:
     return value
 
 
+def _decimal(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise Refused("must be a number")
+    number: float = value
+    return number
+
+
 def _instant(value: Any) -> str:
     text = _text(value)
     try:
@@ -123,6 +130,7 @@ PRIMITIVES: Mapping[str, Codec] = {
     **dict.fromkeys(
         ("integer", "positiveInt", "unsignedInt"), Codec(_integer, _same, {"type": "integer"})
     ),
+    "decimal": Codec(_decimal, _same, {"type": "number"}),
     "date": Codec(_date, _same, {"type": "string", "format": "date"}),
     "boolean": Codec(_boolean, _same, {"type": "boolean"}),
 }

@@ -34,7 +34,7 @@ from fhir_server.mapping.codec import MISSING
 from fhir_server.mapping.inputs import Inputs
 from fhir_server.mapping.receipt import Described, Incoming, Receipt, check_type
 from fhir_server.mapping.route import Route
-from fhir_server.problems import Problem, conflict
+from fhir_server.problems import Problem, conflict, not_found
 
 # How long a client may take to begin with a link.
 LINK = timedelta(minutes=15)
@@ -99,9 +99,13 @@ class Content:
         return given(self.route, self.call, resource, told)
 
     async def download(self) -> Described:
-        """What the content is, where the caller may have it; the bytes are the file store's."""
+        """What the content is, where the caller may have it; the bytes are the file store's. 404
+        where they are there no more."""
         _, resource = await self._found()
-        return described(self.route, resource)
+        found = described(self.route, resource)
+        if found.file is None:
+            raise not_found("the content")
+        return found
 
     async def _found(self) -> tuple[Inputs, Resource]:
         route, call = self.route, self.call

@@ -2,7 +2,7 @@
 
 What there is to do is read from the store in every round: a request stays open until its handler
 is through, so a server that dies in the middle leaves it to the next round, of whichever server. A
-handler therefore must be able to begin again. One server at a time works on a request.
+handler therefore must be able to begin again. One server at a time works on those about a person.
 """
 
 from __future__ import annotations
@@ -80,28 +80,29 @@ class Job:
     async def move(self, outcome: Outcome) -> None:
         """Writes what became of it, where that is new."""
         self._told = time.monotonic()
-        after = moved(self.request, outcome.state, outcome.outputs, outcome.hold)
+        await self.change(lambda seen: moved(seen, outcome.state, outcome.outputs, outcome.hold))
+
+    async def change(self, change: Callable[[Resource], Resource]) -> None:
+        """Writes the request as `change`, which must be pure, makes it, where that is new."""
+        after = change(self.request)
         if after == self.request:
             return
-        result = await self.interactions.patch(
-            self.ctx,
-            TYPE,
-            self.id,
-            lambda seen: moved(seen, outcome.state, outcome.outputs, outcome.hold),
-        )
+        result = await self.interactions.patch(self.ctx, TYPE, self.id, change)
         self.request = result.resource or after
 
 
 Handler = Callable[[Job], Awaitable[Outcome]]
+Tidy = Callable[[str], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Gdpr:
-    """The work on requests; `handlers` by code."""
+    """The work on requests; `handlers` by code, `tidying` what is done for a tenant besides."""
 
     store: Store
     interactions: Interactions
     handlers: Mapping[str, Handler]
+    tidying: Sequence[Tidy] = ()
     _woken: set[str] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -112,6 +113,8 @@ class Gdpr:
         for tenant in await tenants(self.store) if names is None else sorted(names):
             for stored in await self.open(tenant, states):
                 await self._attend(tenant, stored)
+            for tidy in self.tidying if names is None else ():
+                await tidy(tenant)
 
     async def open(self, tenant: str, states: Sequence[str] = OPEN) -> list[Stored]:
         """The requests in one of `states`, oldest first."""
@@ -133,9 +136,13 @@ class Gdpr:
             yield
 
     async def _attend(self, tenant: str, stored: Stored) -> None:
-        """One request; what goes wrong with it is nobody else's matter, and tried again."""
+        """One request; what goes wrong with it is nobody else's matter, and tried again. Of one
+        person's only one is worked on at a time: what is being erased is not handed over."""
         try:
-            async with alone(self.store.sessions, worker(tenant), stored.reference) as mine:
+            subject = subject_of(parse(stored.body))
+            person = f"{subject.type}/{subject.id}" if subject else stored.reference
+            # No name that a write would claim, such as the handler's own.
+            async with alone(self.store.sessions, worker(tenant), f"gdpr {person}") as mine:
                 if mine:
                     await self._work(tenant, stored.id)
         except Exception as error:  # noqa: BLE001 - the next round has its own chance

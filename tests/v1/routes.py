@@ -48,9 +48,12 @@ BODIES: Mapping[str, tuple[Any, Any]] = {
     ),
     "putVirtualCare": ({}, {"waitingRoom": False}),
     "putEscalationPolicy": ({"roles": ["DOCTOR"]}, {"roles": ["NURSE"]}),
-    "eraseData": ({"patientId": "pat_zahra"}, {"patientId": "pat_omid"}),
     "archiveThread": (None, {}),
     "removeParticipant": (None, {}),
+    **dict.fromkeys(
+        ("eraseData", "exportData", "restrictProcessing", "liftRestriction"),
+        ({"patientId": "pat_zahra"}, {"patientId": "pat_omid"}),
+    ),
 }
 
 

@@ -94,13 +94,22 @@ class Erasure(Declaration):
     types: dict[str, Erased] = {}
 
 
+class Export(Declaration):
+    """For how many days the file of an export is `kept`, and of which types earlier versions belong
+    to it (`history`). What concerns a person is what an erasure would remove."""
+
+    kept: int = Field(default=7, ge=1, le=90)
+    history: tuple[str, ...] = ()
+
+
 class Policy(Declaration):
     """`days` that a request of each code may take; `hold` are the labels of a legal hold; `erase`
-    is what an erasure does."""
+    and `export` say what these do."""
 
     days: dict[str, int] = Field(default_factory=lambda: dict.fromkeys(CODES, 30))
     hold: tuple[Label, ...] = ()
     erase: Erasure = Erasure()
+    export: Export = Export()
 
     @cached_property
     def known_types(self) -> frozenset[str]:
@@ -152,6 +161,7 @@ def _mistakes(policy: Policy, definitions: Definitions) -> Iterator[str]:
             yield f"erase.types.{name}: no such type{did_you_mean(name, definitions.types)}"
         else:
             yield from (f"erase.types.{name}.{fault}" for fault in _faulty(declared, served))
+    yield from _unknown("export.history", policy.export.history, policy.erase.types)
 
 
 def _faulty(declared: Erased, served: ServedType) -> Iterator[str]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from fhir_server.communication.configuration import ADMIN
+from fhir_server.communication.gdpr.export import export_of, file_of
 from fhir_server.communication.gdpr.policy import CODES, Policy
 from fhir_server.communication.parties import changed, local, signed
 from fhir_server.context import Context
@@ -30,11 +31,14 @@ OUTPUT: Final = f"{CANONICAL}/CodeSystem/gdpr-output"
 TYPES: Final = "http://hl7.org/fhir/resource-types"
 REQUESTED, IN_PROGRESS, ON_HOLD = "requested", "in-progress", "on-hold"
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
+OF_PATIENTS: Final = ("restrict", "lift")
 OPEN: Final = (REQUESTED, IN_PROGRESS, ON_HOLD)
 _NEXT: Final[Mapping[str, tuple[str, ...]]] = {
     REQUESTED: (IN_PROGRESS, ON_HOLD, COMPLETED, FAILED),
     IN_PROGRESS: (IN_PROGRESS, ON_HOLD, COMPLETED, FAILED),
     ON_HOLD: (IN_PROGRESS, ON_HOLD, COMPLETED, FAILED),
+    # What an export made is kept for a while only.
+    COMPLETED: (COMPLETED,),
 }
 _TAKEN_BACK: Final = frozenset({"status", "statusReason", "meta", "text"})
 MADE = "communication.gdpr.requested"
@@ -86,11 +90,17 @@ class GdprRequestRule:
             raise _refused("code-invalid", f"the code must be one of {', '.join(CODES)}", "code")
         if subject is None or subject not in snapshot:
             raise _refused("not-found", "for must be a person whom this server knows", "for")
+        if code in OF_PATIENTS and subject.type != "Patient":
+            raise _refused("business-rule", "only a patient's data is kept and not used", "for")
         if state_of(request) != REQUESTED:
             raise _refused("value", "a new request is requested", "status")
         unfit = {"output", "businessStatus", "executionPeriod"} & request.keys()
         if unfit:
             raise _refused("business-rule", "what came of it is the server's to say", min(unfit))
+        if export_of(request) or file_of(request):
+            raise _refused(
+                "business-rule", "which file it has is the server's to say", "identifier"
+            )
         request["for"] = {"reference": f"{subject.type}/{subject.id}"}
         request["requester"] = _requester(ctx, request)
         # Another date than now's moves nobody's deadline.

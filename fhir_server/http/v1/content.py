@@ -29,6 +29,8 @@ from fhir_server.mapping.route import Route
 from fhir_server.problems import Problem, invalid, not_found
 
 OCTETS = "application/octet-stream"
+# What may be uploaded, and what the server makes itself.
+GIVEN = frozenset({*KINDS, "application/zip"})
 SAFE = {
     "cache-control": "private, no-store",
     "content-security-policy": "default-src 'none'; sandbox",
@@ -118,7 +120,7 @@ def _headers(described: Described) -> dict[str, str]:
     return {
         **SAFE,
         "accept-ranges": "bytes",
-        "content-type": described.type if described.type in KINDS else OCTETS,
+        "content-type": described.type if described.type in GIVEN else OCTETS,
         "content-disposition": disposition(described.name),
         "etag": f'"{described.sha256}"',
     }
