@@ -34,6 +34,7 @@ PLACES: Mapping[str, str] = {f"config-{kind}": kind for kind in KINDS}
 # Profiles of which there may be one resource that a search finds.
 UNIQUE: Mapping[str, Unique] = {"gdpr-request": one_open}
 
+
 def rules(
     attachments: Limits | None = None,
     endpoints: Endpoints | None = None,
