@@ -106,7 +106,7 @@ def told(folder: Path) -> Told:
 
 
 def _listens(server: subprocess.Popen[bytes], lines: Path) -> str:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while server.poll() is None and time.monotonic() < end:
         if found := LISTENS.search(lines.read_text()):
             return found[1]
