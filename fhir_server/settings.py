@@ -182,7 +182,7 @@ class Settings(AuthSettings, ConnectionSettings, OutboundSettings, BaseSettings)
         if self.environment == "production" and missing:
             raise ValueError(f"production needs {' and '.join(missing)}")
         if self.environment == "production" and len(self.cursor_secret()) < LEAST_SECRET:
-            raise ValueError(f"a CURSOR_KEY of {LEAST_SECRET} characters or more is needed")
+            raise ValueError(f"production needs a CURSOR_KEY of {LEAST_SECRET} characters or more")
         return self
 
     @field_validator("database_url")

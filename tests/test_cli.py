@@ -62,7 +62,7 @@ def test_production_makes_no_tokens(
     monkeypatch.setenv("FHIR_SERVER_ENVIRONMENT", "production")
     monkeypatch.setenv("FHIR_SERVER_OIDC_ISSUER", "https://id.example.org")
     monkeypatch.setenv("FHIR_SERVER_OIDC_AUDIENCE", "fhir-server")
-    monkeypatch.setenv("FHIR_SERVER_CURSOR_KEY", "secret")
+    monkeypatch.setenv("FHIR_SERVER_CURSOR_KEY", "a secret that nobody guesses")
     monkeypatch.setenv("FHIR_SERVER_PUBLIC_URL", "https://fhir.example.org")
     assert main(["token", "--tenant", "demo", "--sub", "usr_amina"]) == 1
     assert "production" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def told(folder: Path) -> Told:
 
 
 def _listens(server: subprocess.Popen[bytes], lines: Path) -> str:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while server.poll() is None and time.monotonic() < end:
         if found := LISTENS.search(lines.read_text()):
             return found[1]
@@ -256,7 +256,7 @@ def _line(answer: httpx.Response) -> str:
 
 def test_no_refusal_quotes(told: Told) -> None:
     print(told.statuses.total(), told.statuses, *told.quoting, sep="\n")  # noqa: T201 - read with pytest -s
-    assert told.statuses.keys() >= {200, 201, 400, 401, 403, 404, 405, 406, 409, 412, 415, 422}
+    assert told.statuses.keys() >= {200, 201, 400, 401, 403, 404, 406, 409, 412, 415, 422}
     assert told.quoting == {}
 
 
