@@ -238,9 +238,7 @@ def test_what_cannot_be_recorded_is_refused(
         assert found == [("0",), ("0",)]
 
 
-async def test_a_worker_is_recorded_as_the_server(
-    core: Core, tenant: str, book: NewBook
-) -> None:
+async def test_a_worker_is_recorded_as_the_server(core: Core, tenant: str, book: NewBook) -> None:
     ctx = worker(tenant)
     await core.interactions.update(ctx, "Patient", "p", {"resourceType": "Patient", "id": "p"})
     await core.interactions.search(ctx, "Patient", [("_id", "p")])
