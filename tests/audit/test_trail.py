@@ -21,6 +21,7 @@ from fhir_server.interactions.audit.record import Given, Record
 from fhir_server.interactions.audit.trail import Pace, Trail
 from fhir_server.problems import Problem
 from fhir_server.settings import Settings
+from fhir_server.workers.tenants import worker
 from tests.audit.conftest import NewBook
 from tests.conftest import NewDatabase, Token
 from tests.support.effort import effort
@@ -235,3 +236,17 @@ def test_what_cannot_be_recorded_is_refused(
             assert http.get("/fhir/R4/Patient?_count=1").status_code == 200
         found = owner.execute("SELECT body->>'outcome' FROM auditevent").fetchall()
         assert found == [("0",), ("0",)]
+
+
+async def test_a_worker_is_recorded_as_the_server(core: Core, tenant: str, book: NewBook) -> None:
+    ctx = worker(tenant)
+    await core.interactions.update(ctx, "Patient", "p", {"resourceType": "Patient", "id": "p"})
+    await core.interactions.search(ctx, "Patient", [("_id", "p")])
+    await core.interactions.search(ctx, "Patient", [("_id", "nobody")])
+    with pytest.raises(Problem):
+        await core.interactions.read(ctx, "Patient", "nobody")
+    found = book(tenant).events()
+    assert [e["action"] for e in found] == ["U", "E", "R"]
+    assert {e["agent"][0]["who"]["identifier"]["value"] for e in found} == {"fhir-server"}
+    assert found[1]["entity"][0]["what"] == {"reference": "Patient/p"}
+    assert found[2]["outcomeDesc"] == "not-found"

@@ -114,8 +114,12 @@ def dumped(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+# Where a refusal is to leave something: tests/audit says what.
+TRAIL = frozenset({"auditevent", "audit_link"})
+
+
 class Tables:
-    """Counts the rows of every table, of all tenants."""
+    """Counts the rows of every table but the audit trail's, of all tenants."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         # A refusal instead of too few rows where row-level security would hide some.
@@ -124,6 +128,7 @@ class Tables:
         each = [
             sql.SQL("SELECT {}, count(*) FROM {}").format(sql.Literal(name), sql.Identifier(name))
             for (name,) in found
+            if name not in TRAIL
         ]
         self._connection = connection
         self._all = sql.SQL(" UNION ALL ").join(each)

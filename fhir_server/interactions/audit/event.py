@@ -1,7 +1,7 @@
 """AuditEvents in the shape of IHE's Basic Audit Log Patterns, as text.
 
 One is written for every read, so the text is put together from remembered parts. A test holds
-every kind of event against the R4 definitions and our profile of them.
+every kind of event against the R4 definitions.
 https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html
 """
 
