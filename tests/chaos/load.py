@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-import nats
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from tests.chaos.ledger import Ledger
@@ -251,12 +251,13 @@ def _counted(n: int, number: int) -> Resource:
 async def _published(bus: str, body: bytes) -> bool:
     """Whether JetStream has it."""
     with suppress(NatsError, OSError, TimeoutError):
-        async with asyncio.timeout(DEADLINE):
-            client = await nats.connect(bus, allow_reconnect=False, error_cb=_quietly)
-            try:
+        client = Client()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await client.connect(bus, allow_reconnect=False, error_cb=_quietly)
                 await client.jetstream().publish(PATIENTS, body)
-            finally:
-                await client.close()
+        finally:
+            await client.close()
         return True
     return False
 
