@@ -8,7 +8,7 @@ a chain, a `_has`, a filter, a list, an include, a sort, or a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +22,7 @@ from tests.attacks.conftest import NewWatch
 from tests.attacks.questions import Ground, searches
 from tests.attacks.watch import Watch, named
 from tests.attacks.world import World, callers, clinic
+from tests.search.naive import Naive
 from tests.support.effort import effort
 
 TYPES = read_declarations().definitions.types
@@ -65,3 +66,52 @@ def test_the_answer_is_that_of_a_world_without_it(
     whole = watch.get(CALLERS[name], query)
     without = twin.get(twin.callers["service"], query)
     assert shown(whole) == shown(without), f"{name}: {query}"
+
+
+def crossings(seen: Collection[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A question over each kind of reference between what is seen and what is not."""
+    done, naive = set(), Naive(TYPES, ())
+    for name, one in WORLD.resources.items():
+        kind = one["resourceType"]
+        for code, parameter in TYPES[kind].search.items():
+            text = parameter.expression
+            if parameter.type != "reference" or "resolve()" in text or "%" in text:
+                continue
+            for other in (value.get("reference", "") for value in naive.values(one, code)):
+                target = other.partition("/")[0]
+                way = kind, code, target, name in seen
+                if other in WORLD.resources and (name in seen) != (other in seen):
+                    yield from (
+                        () if way in done else asked_over(name, code, other, forward=name in seen)
+                    )
+                    done.add(way)
+
+
+def asked_over(
+    name: str, code: str, other: str, *, forward: bool
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """By chain, filter and include from `name`; by reverse chain, list and include from `other`."""
+    (kind, _, id), (target, _, to) = name.partition("/"), other.partition("/")
+    if forward:
+        yield kind, [(f"{code}:{target}._id", to)]
+        yield kind, [("_filter", f"{code}:{target}._id eq {to}")]
+        yield kind, [("_id", id), ("_include", f"{kind}:{code}"), ("_include:iterate", "*")]
+    else:
+        yield target, [(f"_has:{kind}:{code}:_id", id)]
+        yield target, [("_id", to), ("_revinclude", f"{kind}:{code}"), ("_total", "accurate")]
+        if kind == "List":
+            yield target, [("_list", id)]
+
+
+@pytest.mark.parametrize("name", ["amina", "zahra", "sami"])
+def test_no_reference_leads_to_or_from_it(
+    watch: Watch, twins: Mapping[str, Watch], name: str
+) -> None:
+    """Each parameter by which something seen and something hidden are linked, each way."""
+    twin, caller = twins[name], CALLERS[name]
+    questions = list(crossings(WORLD.oracle.seen(caller)))
+    assert len(questions) > len(TYPES)
+    for path, params in questions:
+        query = f"{path}?{urlencode(params)}"
+        without = twin.get(twin.callers["service"], query)
+        assert shown(watch.get(caller, query)) == shown(without), f"{name}: {query}"
