@@ -28,7 +28,7 @@ MAPPINGS = load_mappings(
 
 def places(fields: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
     """Its fields, one for each place: of those that a request has `either` of, one is there."""
-    found = {declared[name].path: name for name in reversed(fields) if fields[name].steps}
+    found = {declared[name].path: name for name in reversed(list(fields)) if fields[name].steps}
     return {name: field for name, field in fields.items() if name in found.values()}
 
 
