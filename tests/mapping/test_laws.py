@@ -26,10 +26,16 @@ MAPPINGS = load_mappings(
 )
 # These lie in one Reference with another field, which is one value; nothing ever writes them.
 READ_ONLY = ("clientId",)
-FILES = {
-    name: {n: f for n, f in file.fields.items() if f.steps and n not in READ_ONLY}
-    for name, file in MAPPINGS.files.items()
-}
+
+
+def places(fields: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Its fields, one for each place: of those that a request has `either` of, one is there."""
+    found = {declared[name].path: name for name in reversed(list(fields)) if fields[name].steps}
+    kept = {*found.values()} - {*READ_ONLY}
+    return {name: field for name, field in fields.items() if name in kept}
+
+
+FILES = {name: places(file.fields, file.declared.fields) for name, file in MAPPINGS.files.items()}
 POINTERS = {"reference", "url"}
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 LETTERS = st.characters(min_codepoint=32, exclude_categories=["Cs"])
