@@ -24,9 +24,15 @@ FACTS = load_facts()
 MAPPINGS = load_mappings(
     declared_root() / "mappings", load_definitions(declared_root(), FACTS), FACTS.structures
 )
-FILES = {
-    name: {n: f for n, f in file.fields.items() if f.steps} for name, file in MAPPINGS.files.items()
-}
+
+
+def places(fields: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Its fields, one for each place: of those that a request has `either` of, one is there."""
+    found = {declared[name].path: name for name in reversed(list(fields)) if fields[name].steps}
+    return {name: field for name, field in fields.items() if name in found.values()}
+
+
+FILES = {name: places(file.fields, file.declared.fields) for name, file in MAPPINGS.files.items()}
 POINTERS = {"reference", "url"}
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 LETTERS = st.characters(min_codepoint=32, exclude_categories=["Cs"])
@@ -51,6 +57,8 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
             return st.text(LETTERS, min_size=1, max_size=9).filter(lambda text: not text.isspace())
         case "integer", _:
             return st.integers(0, 2**31 - 1)
+        case "number", _:
+            return st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9)
         case "boolean", _:
             return st.booleans()
         case "array", _:

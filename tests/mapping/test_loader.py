@@ -67,6 +67,12 @@ def test_the_projects_own_files_compile(mappings: Mappings) -> None:
         "getUpload",
         "getAttachment",
         "downloadAttachment",
+        "eraseData",
+        "getGdprRequest",
+        "exportData",
+        "downloadExport",
+        "restrictProcessing",
+        "liftRestriction",
     }
 
 

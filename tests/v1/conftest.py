@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ import httpx
 import psycopg
 import pytest
 
+from fhir_server.workers.gdpr import Gdpr
 from tests.support.clamd import Double
 
 BASE = "/v1/communication"
@@ -156,6 +157,14 @@ def double() -> Iterator[Double]:
     """A scanner of this file's own."""
     with Double().running() as double:
         yield double
+
+
+@pytest.fixture(scope="module")
+def idle() -> Iterator[None]:
+    """Requests under the GDPR stay as they are made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gdpr, "running", lambda _: AsyncExitStack())
+        yield
 
 
 def _put(client: httpx.Client, resource: dict[str, Any]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,19 +12,13 @@ import pytest
 import yaml
 
 from fhir_server.declared import declared_root
-from fhir_server.workers.gdpr import Gdpr
 from tests.v1.conftest import Caller, Ward, key, refused
 
 SYSTEM = "https://fhir.ghasi.af/CodeSystem/gdpr-request"
 SCOPES = "gdpr:erase gdpr:read user/*.cruds"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def idle() -> Iterator[None]:
-    """Requests stay as they are made."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Gdpr, "running", lambda _: AsyncExitStack())
-        yield
+pytestmark = pytest.mark.usefixtures("idle")
 
 
 def task(subject: str = "Patient/zahra", code: str = "erase", **more: Any) -> dict[str, Any]:
