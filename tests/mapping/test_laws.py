@@ -39,7 +39,7 @@ LETTERS = st.characters(min_codepoint=32, exclude_categories=["Cs"])
 IDS = st.text("aZ9-.", min_size=1, max_size=9)
 
 
-def values(  # noqa: PLR0911 - one return for each kind of schema
+def values(  # noqa: C901, PLR0911 - one return for each kind of schema
     schema: Mapping[str, Any], key: str | None = None, least: int = 1
 ) -> st.SearchStrategy[Any]:
     """The v1 values that a field's own JSON Schema describes."""
