@@ -42,7 +42,7 @@ LETTERS = st.characters(min_codepoint=32, exclude_categories=["Cs"])
 IDS = st.text("aZ9-.", min_size=1, max_size=9)
 
 
-def values(  # noqa: PLR0911 - one return for each kind of schema
+def values(  # noqa: C901, PLR0911 - one return for each kind of schema
     schema: Mapping[str, Any], key: str | None = None, least: int = 1
 ) -> st.SearchStrategy[Any]:
     """The v1 values that a field's own JSON Schema describes."""
@@ -59,6 +59,8 @@ def values(  # noqa: PLR0911 - one return for each kind of schema
             return st.text(LETTERS, min_size=1, max_size=9).filter(lambda text: not text.isspace())
         case "integer", _:
             return st.integers(0, 2**31 - 1)
+        case "number", _:
+            return st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9)
         case "boolean", _:
             return st.booleans()
         case "array", _:

@@ -72,6 +72,10 @@ def test_the_projects_own_files_compile(mappings: Mappings) -> None:
         "getAuditLog",
         "eraseData",
         "getGdprRequest",
+        "exportData",
+        "downloadExport",
+        "restrictProcessing",
+        "liftRestriction",
     }
 
 
