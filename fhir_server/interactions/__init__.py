@@ -7,20 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from fhir_server.context import Context
-from fhir_server.interactions.audit import Asked, Audit
-from fhir_server.interactions.audit.record import (
-    NOTHING,
-    Given,
-    Record,
-    of_everything,
-    of_one,
-    of_page,
-    of_result,
-    patients,
-)
+from fhir_server.interactions.audit import Asked, Audit, record
+from fhir_server.interactions.audit.intents import asked, carried_out
 from fhir_server.interactions.everything import Gatherer
 from fhir_server.interactions.history import Historian, TimelinePage
 from fhir_server.interactions.intents import Condition, Intent, Intents
@@ -112,9 +103,9 @@ class Interactions:
     ) -> Result:
         """What one of `intents` wants."""
         return await self.audit.of(
-            _asked(ctx, intent),
+            asked(ctx, intent),
             lambda: self.writes.write(ctx, intent, idempotency),
-            of_result,
+            record.of_result,
         )
 
     async def transaction(
@@ -125,22 +116,18 @@ class Interactions:
         then: Callable[[Interactions], Awaitable[T]],
     ) -> tuple[list[Result], T]:
         """All entries or none, and what `then` reads of them before the commit."""
-        if self.audit.trail.full:
-            await self.audit.trail.room()
+        await self.audit.trail.room()
         held = self.audit.holding()
         try:
             results, read = await self.transactions.run(
                 ctx, entries, reach, lambda sessions: then(self._on(sessions, held.anew()))
             )
         except Exception as error:
-            refusals = [self.audit.refusal(_asked(ctx, e.intent), error) for e in entries]
+            refusals = [self.audit.refusal(asked(ctx, e.intent), error) for e in entries]
             await self.audit.add(ctx, refusals)
             raise
-        records = [
-            Record(ctx, _METHODS[entry.intent.method], of_result(result))
-            for entry, result in zip(entries, results, strict=True)
-        ]
-        await self.audit.add(ctx, records + held.records())
+        done = carried_out(ctx, [entry.intent for entry in entries], results)
+        await self.audit.add(ctx, [*done, *held.records()])
         return results, read
 
     def _on(self, sessions: Sessions, audit: Audit) -> Interactions:
@@ -173,7 +160,7 @@ class Interactions:
         return await self.audit.of(
             Asked(ctx, "read", type, id),
             lambda: self.reader.read(ctx, type, id, criteria),
-            of_one,
+            record.of_one,
         )
 
     async def vread(
@@ -183,7 +170,7 @@ class Interactions:
         return await self.audit.of(
             Asked(ctx, "vread", type, id),
             lambda: self.reader.vread(ctx, type, id, version, criteria),
-            of_one,
+            record.of_one,
         )
 
     async def history(
@@ -203,7 +190,7 @@ class Interactions:
             lambda: self.reader.versions(
                 ctx, type, id, place=place, limit=limit, span=span, criteria=criteria
             ),
-            lambda page: Given((f"{type}/{id}",), patients(page.versions)),
+            lambda page: record.Given((f"{type}/{id}",), record.patients(page.versions)),
         )
 
     async def timeline(
@@ -223,7 +210,7 @@ class Interactions:
             lambda: self.historian.versions(
                 ctx, types, span=span, reach=reach, limit=limit, cursor=cursor
             ),
-            lambda page: Given((), patients(page.versions)),
+            lambda page: record.Given((), record.patients(page.versions)),
         )
 
     async def everything(
@@ -237,13 +224,12 @@ class Interactions:
         criteria: Criteria = (),
     ) -> Everything:
         """A page of a compartment and of what its records refer to, as far as `reach` allows."""
-        type, _, id = wanted.owner.partition("/")
         return await self.audit.of(
-            Asked(ctx, "operation", type, id),
+            Asked(ctx, "operation", wanted.kind, wanted.owner.partition("/")[2]),
             lambda: self.gatherer.everything(
                 ctx, wanted, reach=reach, limit=limit, cursor=cursor, criteria=criteria
             ),
-            lambda page: of_everything(wanted.owner, page),
+            lambda page: record.of_everything(wanted.owner, page),
         )
 
     async def update(
@@ -307,12 +293,12 @@ class Interactions:
         return await self._planned(Asked(ctx, "update", type, id), plan, idempotency, criteria)
 
     async def _planned(
-        self, asked: Asked, plan: Plan, idempotency: Idempotency | None, criteria: Criteria
+        self, what: Asked, plan: Plan, idempotency: Idempotency | None, criteria: Criteria
     ) -> Result:
         return await self.audit.of(
-            asked,
-            lambda: self.pipeline.write(asked.ctx, plan, idempotency, criteria),
-            of_result,
+            what,
+            lambda: self.pipeline.write(what.ctx, plan, idempotency, criteria),
+            record.of_result,
         )
 
     async def delete(
@@ -355,7 +341,7 @@ class Interactions:
                 compartment=compartment,
             ),
             # A worker looks whether there is something to do: nothing found is nothing seen.
-            lambda page: of_page(page) if page.matches or ctx.face != "job" else None,
+            lambda page: record.of_page(page) if page.matches or ctx.face != "job" else None,
         )
 
     async def search_across(
@@ -371,7 +357,7 @@ class Interactions:
         return await self.audit.of(
             Asked(ctx, "search-system", params=params),
             lambda: self.searcher.search_across(ctx, types, params, handling=handling, reach=reach),
-            of_page,
+            record.of_page,
         )
 
     def check(self, resource: Resource) -> None:
@@ -393,7 +379,7 @@ class Interactions:
         return await self.audit.of(
             Asked(ctx, "operation", type),
             lambda: self.checker.outcome(ctx, type, resource, profile, ruled=ruled),
-            lambda _: NOTHING,
+            lambda _: record.NOTHING,
         )
 
     async def operation(
@@ -412,12 +398,3 @@ class Interactions:
         self.pipeline.drafting.check(parameters)
         plan = Invoke(ctx, operation, id, self.pipeline.own(parameters))
         return await self._planned(Asked(ctx, "operation", type, id), plan, idempotency, criteria)
-
-
-_METHODS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-def _asked(ctx: Context, intent: Intent) -> Asked:
-    """A new resource has no address yet, nor has one that a search is to find."""
-    known = intent.condition is None and intent.method != "POST"
-    return Asked(ctx, _METHODS[intent.method], intent.ref.type, intent.ref.id if known else "")
