@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -23,6 +24,7 @@ from fhir_server.settings import Settings
 from fhir_server.store.session import Args, Row, Session
 
 WARM = 3
+_heard: ContextVar[list[Statement] | None] = ContextVar("heard", default=None)
 
 
 async def record(
@@ -93,20 +95,29 @@ def _scope(scenario: Scenario, sample: bytes) -> tuple[dict[str, Any], bytes]:
 
 @contextmanager
 def _listening() -> Iterator[list[Statement]]:
+    """What this task asks, and not what workers beside it do."""
     heard: list[Statement] = []
     fetch, execute = Session.fetch, Session.execute
 
     async def fetched(self: Session, sql: str, args: Args | None = None) -> list[Row]:
-        heard.append(Statement(sql, dict(args or {}), fetches=True))
+        _hear(Statement(sql, dict(args or {}), fetches=True))
         return await fetch(self, sql, args)
 
     async def executed(self: Session, sql: str, args: Args | None = None) -> int:
-        heard.append(Statement(sql, dict(args or {}), fetches=False))
+        _hear(Statement(sql, dict(args or {}), fetches=False))
         return await execute(self, sql, args)
 
     methods = cast(Any, Session)
     methods.fetch, methods.execute = fetched, executed
+    token = _heard.set(heard)
     try:
         yield heard
     finally:
+        _heard.reset(token)
         methods.fetch, methods.execute = fetch, execute
+
+
+def _hear(statement: Statement) -> None:
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(statement)

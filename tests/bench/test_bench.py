@@ -46,7 +46,7 @@ def test_marks_messages_as_read(
 def test_compares_searches_with_the_plain_one(
     settings_of_tests: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = ratios(prepare(settings_of_tests, ASKED, tmp_path, 1000, read=True))
+    found = ratios(prepare(settings_of_tests, ASKED, tmp_path, 400, read=True))
     assert found["ratios"].keys() == TARGETS.keys()
     show_ratios(found)
     assert "FAILED" not in capsys.readouterr().out
@@ -56,10 +56,10 @@ def test_compares_searches_with_the_plain_one(
 def test_compares_small_stores_with_large_ones(
     settings_of_tests: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = growth(partial(prepare, settings_of_tests, ASKED, tmp_path), (1000, 2000), 1000, 50)
+    found = growth(partial(prepare, settings_of_tests, ASKED, tmp_path), (200, 400), 200, 50)
     assert found["growth"].keys() == TITLES.keys()
     for stores in found["growth"].values():
-        assert list(stores) == ["1000", "2000", "1000, one thread of 50"]
+        assert list(stores) == ["200", "400", "200, one thread of 50"]
         assert all(ratio > 0 for ratio in stores.values())
     show_growth(found)
     assert "FAILED" not in capsys.readouterr().out
