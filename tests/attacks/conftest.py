@@ -51,7 +51,7 @@ def still() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def http(still: None, server_url: str) -> Iterator[httpx.Client]:
+def http(still: None, server_url: str) -> Iterator[httpx.Client]:  # noqa: ARG001 - first
     with httpx.Client(base_url=server_url, timeout=60) as client:
         yield client
 
