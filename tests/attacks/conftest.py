@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from fhir_server.definitions.model import Definitions
+from fhir_server.interactions.audit import Trail
+from fhir_server.workers.gdpr import Gdpr
 from tests.attacks.watch import Token, Watch
 from tests.attacks.world import World, callers, clinic
 from tests.search.bench import Bench
@@ -34,7 +37,21 @@ def store(database_url: str, definitions: Definitions) -> Store:
 
 
 @pytest.fixture(scope="module")
-def http(server_url: str) -> Iterator[httpx.Client]:
+def still() -> Iterator[None]:
+    """What the server does by itself does not change the world: no request under the GDPR is
+    carried out, and nothing is recorded of who asked (tests/audit have that)."""
+
+    async def nothing(_: Trail, __: Any) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gdpr, "running", lambda _: AsyncExitStack())
+        patch.setattr(Trail, "add", nothing)
+        yield
+
+
+@pytest.fixture(scope="module")
+def http(still: None, server_url: str) -> Iterator[httpx.Client]:  # noqa: ARG001 - first
     with httpx.Client(base_url=server_url, timeout=60) as client:
         yield client
 

@@ -207,6 +207,11 @@ OWN: Mapping[str, Callable[[Resource], Iterable[str]]] = {
     "attachment-state": lambda one: [
         e["valueCode"] for e in one.get("extension", ()) if e["url"] == STATE
     ],
+    "code": lambda one: [
+        text
+        for coding in one.get("code", {}).get("coding", ())
+        for text in (coding["code"], f"{coding['system']}|", f"{coding['system']}|{coding['code']}")
+    ],
     "status": lambda one: [one["status"]] if "status" in one else [],
 }
 

@@ -69,9 +69,13 @@ def test_only_administrators_and_backends_change_labels_and_teams() -> None:
 
 
 def test_an_administrator_sees_no_words_between_people() -> None:
-    kinds = {one.partition("/")[0] for one in ORACLE.seen(CALLERS["admin"])}
-    clinical = {"Communication", "CommunicationRequest", "DocumentReference", "Encounter", "Task"}
+    """Nor any work but requests under the GDPR."""
+    seen = ORACLE.seen(CALLERS["admin"])
+    kinds = {one.partition("/")[0] for one in seen}
+    clinical = {"Communication", "CommunicationRequest", "DocumentReference", "Encounter"}
     assert not kinds & {*clinical, "List", "Binary", "Bundle", "Appointment", "Device"}
+    tasks = {name for name in seen if name.startswith("Task/")}
+    assert tasks == {WORLD[f"request {about}"] for about in ("zahra", "sealed")}
 
 
 def test_without_a_role_there_is_nothing() -> None:

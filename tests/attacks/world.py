@@ -18,6 +18,7 @@ MARK = re.compile(r"z[iq]\d{4}[a-z]*")
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PROFILES = "https://fhir.ghasi.af/StructureDefinition/"
 ATTACHMENT = PROFILES + "comm-attachment"
+GDPR = "https://fhir.ghasi.af/CodeSystem/gdpr-request"
 # Types whose resources are about a patient, by the element that says so.
 ABOUT = {
     "Communication": "subject",
@@ -96,6 +97,8 @@ def clinic() -> World:
     for n, about in enumerate(("zahra", "omid", "sealed", "vault", "")):
         _records(world, about and world[about], [world[p] for p in people[n:] + people[:n]])
     _conversations(world)
+    for about in ("zahra", "sealed"):
+        _request(world, about)
     return world
 
 
@@ -105,6 +108,8 @@ def talks() -> World:
     role = world.resources.pop(world.add("PractitionerRole"))
     world.resources["PractitionerRole/on-call"] = role | {"id": "on-call"}
     _conversations(world)
+    _request(world, "zahra")
+    world.add("AuditEvent", "entry", entity=[{"what": to(world["zahra"])}])
     return world
 
 
@@ -161,7 +166,8 @@ def _records(world: World, about: str, people: list[str]) -> None:
     if about:
         add("RelatedPerson")
         world.add("Group", member=[{"entity": to(about)}])
-        world.add("AuditEvent", entity=[{"what": to(about), "name": "chart"}])
+        entry = "entry" if about == world["zahra"] else ""
+        world.add("AuditEvent", entry, entity=[{"what": to(about), "name": "chart"}])
         world.add("Provenance", target=refer(about))
 
 
@@ -193,6 +199,21 @@ def _conversations(world: World) -> None:
                 f"{name} {about}",
                 **{**said, "status": status, "recipient": refer(*both[1:]), "payload": [part]},
             )
+
+
+def _request(world: World, about: str) -> None:
+    """An export under the GDPR that is done, and whose file nobody keeps any more."""
+    world.add(
+        "Task",
+        f"request {about}",
+        meta={"profile": [PROFILES + "gdpr-request"]},
+        status="completed",
+        code={"coding": [{"system": GDPR, "code": "export"}]},
+        authoredOn=MADE,
+        requester=to(world["laila"]),
+        restriction={"period": {"start": MADE, "end": "2026-03-02T09:00:00.000Z"}},
+        **{"for": to(world[about])},
+    )
 
 
 STATES = {

@@ -16,6 +16,10 @@ ALSO: dict[str, Resource] = {
     },
     "Bundle": {"type": "collection"},
     "Organization": {"name": "North"},
+    # A rest-hook, which is the first kind of channel, is sent to an address.
+    "Subscription": {
+        "channel": {"type": "rest-hook", "endpoint": "https://subscriber.example/hook"}
+    },
 }
 VALUES: dict[str, Any] = {
     "boolean": True,

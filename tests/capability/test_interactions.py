@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from fhir_server.definitions.facts import PUBLISHED_TYPES
 from tests.capability.instances import smallest
 from tests.capability.statement import Json, codes, declared, facts, types_of
 from tests.support.clinic import Clinic, Resource, reference, refusal
+from tests.support.until import until
 
 TYPES = sorted(types_of(declared()))
 STORED = [type for type in TYPES if type not in PUBLISHED_TYPES]
@@ -44,9 +46,20 @@ def instance(ward: Clinic, type: str) -> Resource:
     """One of the type: stored, or made by the server itself."""
     if type in WRITABLE:
         return ward.service.created(smallest(facts(), type))
-    listed: list[Json] = ward.service.get(f"{type}?_count=1").json()["entry"]
-    found: Resource = listed[0]["resource"]
+    found: Resource = asyncio.run(made(ward, type))[0]["resource"]
     return found
+
+
+async def made(ward: Clinic, type: str) -> list[Json]:
+    """What the server made itself, which it does in its own time."""
+    listed: list[Json] = []
+
+    async def any_is() -> bool:
+        listed[:] = ward.service.get(f"{type}?_count=1").json().get("entry", ())
+        return bool(listed)
+
+    await until(any_is)
+    return listed
 
 
 def test_what_is_served_is_what_is_declared(claims: dict[str, Json]) -> None:

@@ -166,9 +166,9 @@ def plain(text: str) -> str:
 
 def stored(url: str, tenant: str) -> dict[str, list[str]]:
     with psycopg.connect(url) as connection:
-        # No two tenants share a key.
+        # No two tenants share a key, and an event is published when its turn comes.
         query = sql.SQL(
-            "SELECT to_jsonb(t) - 'seq' - 'tenant' - 'keys',"
+            "SELECT to_jsonb(t) - 'seq' - 'tenant' - 'keys' - 'published',"
             " jsonb_array_length(to_jsonb(t) -> 'keys') FROM {} t WHERE tenant = %s"
         )
         return {

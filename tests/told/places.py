@@ -241,7 +241,7 @@ def _v1(declared: Declarations, ids: Mapping[str, str]) -> Iterator[Asked]:
     for route in declared.mappings.routes:
         path = V1[:-1] + route.template
         good = path.format(**ids)
-        wrong = path.format(**{name: id[:4] + WORD for name, id in ids.items()})
+        wrong = path.format(**{name: f"{id.partition('_')[0]}_{WORD}" for name, id in ids.items()})
         fields = list(route.body.taken) if route.body else []
         for at in {good, wrong}:
             for name in HEADERS:
