@@ -20,7 +20,8 @@ def statements() -> Iterator[list[str]]:
     the server sends for itself meanwhile: the doorbell's, the audit trail's, the publisher's."""
     heard: list[str] = []
     asked = Sessions.session
-    own: ContextVar[bool] = ContextVar("own", default=False)
+    # What began before the block is nothing that is asked within it.
+    own: ContextVar[bool] = ContextVar("own", default=True)
 
     @asynccontextmanager
     async def opened(self: Sessions, ctx: Context) -> AsyncIterator[Session]:
