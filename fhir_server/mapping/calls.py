@@ -73,12 +73,14 @@ def reworded(problem: Problem, route: Route, inputs: Inputs) -> Problem:
     below = route.interaction == "create" and problem.status == 422
     if below and problem.issues[0].code in NO_PARENT:
         return not_found(route.noun)
-    if reference not in problem.diagnostics:
+    # What is not there any more, or never was, is named by its type alone.
+    named = reference.partition("/")[0] if problem.status in (404, 410) else reference
+    if named not in problem.diagnostics:
         return problem
     return Problem(
         problem.status,
         problem.issues[0].code,
-        problem.diagnostics.replace(reference, route.noun),
+        problem.diagnostics.replace(named, route.noun),
         v1_code=problem.v1_code,
         headers=problem.headers,
     )

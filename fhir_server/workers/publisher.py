@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
+from random import SystemRandom
 from typing import Final, Protocol
 
 import orjson
@@ -38,6 +38,8 @@ EVERY: Final = 30.0
 TRIES: Final = 5
 FIRST_REST: Final = timedelta(seconds=2)
 FIRST_DELAY, LONGEST_DELAY = 0.2, 30.0
+# Of its own: the process's generator may be seeded, and is others' too.
+_RANDOM: Final = SystemRandom()
 
 log = logging.getLogger(__name__)
 
@@ -202,4 +204,4 @@ class Publisher:
 
 def jittered(seconds: float) -> float:
     """Between half of it and all of it, so that many do not come back at once."""
-    return seconds * random.uniform(0.5, 1)  # noqa: S311 - no secret
+    return seconds * _RANDOM.uniform(0.5, 1)

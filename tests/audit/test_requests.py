@@ -120,12 +120,12 @@ def v1_cases() -> Iterator[Case]:
     mappings = read_declarations().mappings
     for route in mappings.routes:
         path = PARAMETER.sub(lambda found, own=route: _id(own, found[1]), route.template)  # type: ignore[misc]
-        yield Case(route.method, mappings.service.prefix + path, route.interaction)
+        yield Case(route.method, route.prefix + path, route.interaction)
 
 
 def _id(route: Route, name: str) -> str:
     """An id that the parameter takes."""
-    for prefix in ("thr_", "msg_", "att_", "usr_", "int_", ""):
+    for prefix in ("thr_", "msg_", "att_", "usr_", "int_", "aud_", "gdpr_", ""):
         with suppress(Refused):
             route.segments[name].encode(prefix + NOBODY)
             return prefix + NOBODY

@@ -34,7 +34,7 @@ def limited(new_database: NewDatabase, shared: Shared) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(limited: Settings) -> Iterator[World]:
     """The server with two tenants, a conversation, and tokens."""
 

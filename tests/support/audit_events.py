@@ -1,19 +1,22 @@
-"""AuditEvents as the server writes them, and a trail of them stored past HTTP, where nobody may."""
+"""AuditEvents as the server writes them, and a trail of them appended to the chain, since nobody may create one."""
 
 from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from fhir_server.app import Core, opened
 from fhir_server.context import Context
+from fhir_server.fhir.ids import new_ids
 from fhir_server.fhir.instant import now_text
-from fhir_server.interactions import Entry, Interactions
 from fhir_server.settings import Settings
+from fhir_server.store.audit import Entry
+from fhir_server.store.index import Indexer
 
 Resource = dict[str, Any]
 
@@ -95,23 +98,21 @@ def trail(length: int) -> list[Resource]:
 
 
 async def store(core: Core, tenant: str, events: Sequence[Resource]) -> list[str]:
-    """Stores them as the server does; their ids."""
-    found: list[str] = []
-    for at in range(0, len(events), AT_ONCE):
-        found += await _together(core, tenant, events[at : at + AT_ONCE])
-    return found
+    """Appends them to the trail's chain, as the server does; their ids."""
+    indexer, ids = Indexer(core.definitions), new_ids(len(events))
+    entries = [_entry(indexer, tenant, id, event) for id, event in zip(ids, events, strict=True)]
+    async with core.store.sessions.session(Context(tenant, "tests", face="job")) as session:
+        for at in range(0, len(entries), AT_ONCE):
+            await core.store.chain.append(session, tenant, entries[at : at + AT_ONCE])
+    return ids
 
 
-async def _together(core: Core, tenant: str, events: Sequence[Resource]) -> list[str]:
-    ctx = Context(tenant, "audit", roles=frozenset({"SERVICE"}), face="job")
-    create = core.interactions.intents.create
-    entries = [Entry(create("AuditEvent", event), None, nullcontext()) for event in events]
-    results, _ = await core.interactions.transaction(ctx, entries, lambda _: (), _nothing)
-    return [result.stored.id for result in results if result.stored]
-
-
-async def _nothing(_: Interactions) -> None:
-    """Nothing is read."""
+def _entry(indexer: Indexer, tenant: str, id: str, event: Resource) -> Entry:
+    at = event["recorded"]
+    resource = {**event, "id": id, "meta": {"versionId": "1", "lastUpdated": at}}
+    row = indexer.row(tenant, "AuditEvent", resource)
+    keys = "{" + ",".join(map(str, row.keys)) + "}"
+    return Entry(id, at, orjson.dumps(resource).decode(), keys, orjson.dumps(row.sorts).decode())
 
 
 def stored(settings: Settings, tenant: str, events: Sequence[Resource]) -> list[str]:

@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 
-from fhir_server.app import create_app
+from fhir_server import app
 from fhir_server.http.connection import watched
 from fhir_server.settings import Settings
 
@@ -35,24 +36,29 @@ def threaded(
         thread.join()
 
 
-def double(app: Any) -> uvicorn.Config:
+def double(application: Any) -> uvicorn.Config:
     """How an ASGI application runs that stands in for somebody else's server."""
     return uvicorn.Config(
-        app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1
+        application, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=1
     )
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[str]:
-    """Serves on a free port and gives the address."""
+def listening(settings: Settings, *, moving: bool = True) -> Iterator[str]:
+    """Serves on a free port and gives the address; unless it is `moving` events, they stay in the
+    outbox, for a test to take."""
     config = uvicorn.Config(
-        create_app(settings),
+        app.create_app(settings),
         port=0,
         http=watched(settings),
         timeout_keep_alive=settings.idle_timeout,
         log_level="warning",
         access_log=False,
     )
-    with threaded(config) as server:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        if not moving:
+            patch.setattr(app, "moving_events", lambda *_: AsyncExitStack())
+        server = stack.enter_context(threaded(config))
+        patch.undo()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from fhir_server.settings import Settings
 from tests.support.heard import statements
+from tests.support.server import listening
 from tests.v1.conftest import Ward
 
 HOUR = "2026-01-01T{:02}:00:00.000Z"
+
+
+@pytest.fixture(scope="module")
+def server_url(settings_of_tests: Settings) -> Iterator[str]:
+    """One that moves no events: whoever hears of a message may write it meanwhile."""
+    with listening(settings_of_tests, moving=False) as address:
+        yield address
 
 
 def test_reading_many_messages_takes_the_statements_of_one(ward: Ward) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -124,6 +124,13 @@ def count(committed: Sequence[str], messages: Sequence[Msg]) -> dict[str, int]:
 def flawless(committed: Sequence[str]) -> dict[str, int]:
     number = len(committed)
     return {"committed": number, "delivered": number, "lost": 0, "duplicated": 0}
+
+
+@pytest.fixture(scope="module")
+def server_url(settings_of_tests: Settings) -> Iterator[str]:
+    """One that leaves its events to the tests."""
+    with listening(settings_of_tests, moving=False) as address:
+        yield address
 
 
 async def test_every_event_once_and_in_order(
