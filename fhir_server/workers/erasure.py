@@ -264,7 +264,7 @@ class Eraser:
         return Erase(job.ctx, self.redactor, request, job.subject, refs, naming=naming, filed=filed)
 
     async def _write(self, job: Job, found: _Found, plan: Erase) -> None:
-        result = await self.interactions.pipeline.write(job.ctx, plan)
+        result = await self.interactions.carry_out(job.ctx, plan, job.subject)
         found.written += result.deleted
         await job.tell(found.outputs())
 

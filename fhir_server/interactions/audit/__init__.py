@@ -6,6 +6,7 @@ a Bundle as the interaction that it is.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeVar
@@ -14,7 +15,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.audit.event import Events
 from fhir_server.interactions.audit.query import Queries
 from fhir_server.interactions.audit.record import NOTHING, Given, Record, named
-from fhir_server.interactions.audit.trail import Mode, Pace, Trail
+from fhir_server.interactions.audit.trail import FullError, Mode, Pace, Trail
 from fhir_server.problems import Problem
 
 __all__ = ["Asked", "Audit", "Events", "Given", "Mode", "Pace", "Queries", "Record", "Trail"]
@@ -29,6 +30,7 @@ _CODES: Final = {
     "search": "search-type",
 }
 _BUG: Final = Problem(500, "exception", "an unexpected error")
+_CUT_OFF: Final = Problem(503, "timeout", "it was cut off, and may have been done or not")
 
 
 class Asked(NamedTuple):
@@ -65,6 +67,10 @@ class Audit:
         """What is held."""
         return self.held or []
 
+    def refusals(self) -> list[Record]:
+        """What is held of things that were not done."""
+        return [record for record in self.records() if record.code]
+
     async def of(
         self,
         asked: Asked,
@@ -76,6 +82,9 @@ class Audit:
             await self.trail.room()
         try:
             found = await answer()
+        except CancelledError:
+            self.cut_off(asked.ctx, [asked])
+            raise
         except Exception as error:
             await self.refused(asked, error)
             raise
@@ -89,10 +98,17 @@ class Audit:
         """Records what was not done, and the kind of reason."""
         await self.add(asked.ctx, [self.refusal(asked, error)])
 
+    def cut_off(self, ctx: Context, asked: Sequence[Asked]) -> None:
+        """Records what took too long: a write may have been done. Nobody waits any more."""
+        self._take(ctx, [self.refusal(one, _CUT_OFF) for one in asked])
+
     async def unless_told(self, asked: Asked, error: Exception) -> None:
         """Records a refusal that came before any interaction did: nothing is told twice."""
-        if asked.ctx.origin is None or not asked.ctx.origin.told:
-            await self.refused(asked, error)
+        if isinstance(error, FullError) or (asked.ctx.origin and asked.ctx.origin.told):
+            return
+        if self.trail.full:
+            await self.trail.room()
+        await self.refused(asked, error)
 
     def refusal(self, asked: Asked, error: Exception) -> Record:
         """The record of a refusal; it names what was addressed, whether or not that exists."""
@@ -105,13 +121,18 @@ class Audit:
         return self._record(asked, code, what)._replace(status=problem.status, code=issue)
 
     async def add(self, ctx: Context, records: Sequence[Record]) -> None:
-        """Takes finished records of one request."""
+        """Takes finished records of one request; in strict mode, until they are committed."""
+        self._take(ctx, records)
+        if self.held is None:
+            await self.trail.settled()
+
+    def _take(self, ctx: Context, records: Sequence[Record]) -> None:
         if ctx.origin is not None:
             ctx.origin.told += len(records)
         if self.held is not None:
             self.held += records
         else:
-            await self.trail.add(records)
+            self.trail.take(records)
 
     def _record(self, asked: Asked, interaction: str, given: Given) -> Record:
         if asked.params is None:
