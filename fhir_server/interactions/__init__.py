@@ -5,7 +5,6 @@ Nothing else reads or writes resources.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -123,12 +122,9 @@ class Interactions:
             results, read = await self.transactions.run(
                 ctx, entries, reach, lambda sessions: then(self._on(sessions, held.anew()))
             )
-        except CancelledError:
-            self.audit.cut_off(ctx, [asked(ctx, entry.intent) for entry in entries])
-            raise
-        except Exception as error:
-            refusals = [self.audit.refusal(asked(ctx, e.intent), error) for e in entries]
-            await self.audit.add(ctx, [*refusals, *held.refusals()])
+        except BaseException as error:
+            about = [asked(ctx, entry.intent) for entry in entries]
+            await self.audit.undone(ctx, about, error, held)
             raise
         done = carried_out(ctx, [entry.intent for entry in entries], results)
         await self.audit.add(ctx, [*done, *held.records()])
@@ -144,14 +140,6 @@ class Interactions:
             searcher=replace(self.searcher, sessions=sessions),
             historian=replace(self.historian, sessions=sessions),
             gatherer=replace(self.gatherer, sessions=sessions, reader=reader),
-        )
-
-    async def carry_out(self, ctx: Context, plan: Plan, owner: Ref) -> Result:
-        """A worker's own plan, which changes many resources at once because of `owner`."""
-        return await self.audit.of(
-            Asked(ctx, "update", owner.type, owner.id),
-            lambda: self.pipeline.write(ctx, plan),
-            lambda result: record.of_many(f"{owner.type}/{owner.id}", result),
         )
 
     async def create(

@@ -6,7 +6,6 @@ a Bundle as the interaction that it is.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeVar
@@ -67,10 +66,6 @@ class Audit:
         """What is held."""
         return self.held or []
 
-    def refusals(self) -> list[Record]:
-        """What is held of things that were not done."""
-        return [record for record in self.records() if record.code]
-
     async def of(
         self,
         asked: Asked,
@@ -82,11 +77,8 @@ class Audit:
             await self.trail.room()
         try:
             found = await answer()
-        except CancelledError:
-            self.cut_off(asked.ctx, [asked])
-            raise
-        except Exception as error:
-            await self.refused(asked, error)
+        except BaseException as error:
+            await self.undone(asked.ctx, [asked], error)
             raise
         what = given(found)
         if what is not None:
@@ -98,9 +90,18 @@ class Audit:
         """Records what was not done, and the kind of reason."""
         await self.add(asked.ctx, [self.refusal(asked, error)])
 
-    def cut_off(self, ctx: Context, asked: Sequence[Asked]) -> None:
-        """Records what took too long: a write may have been done. Nobody waits any more."""
-        self._take(ctx, [self.refusal(one, _CUT_OFF) for one in asked])
+    async def undone(
+        self, ctx: Context, asked: Sequence[Asked], error: BaseException, held: Audit | None = None
+    ) -> None:
+        """Records why none of it was done, and what `held` has that was refused. Where it was cut
+        off, nobody waits any more, and a write may have been done."""
+        reason = error if isinstance(error, Exception) else _CUT_OFF
+        records = [self.refusal(one, reason) for one in asked]
+        records += [record for record in held.records() if record.code] if held else []
+        if reason is error:
+            await self.add(ctx, records)
+        else:
+            self._take(ctx, records)
 
     async def unless_told(self, asked: Asked, error: Exception) -> None:
         """Records a refusal that came before any interaction did: nothing is told twice."""

@@ -95,7 +95,9 @@ class Verifier:
 async def _bodies(session: Session, ids: Sequence[str]) -> dict[str, bytes]:
     """Empty where the row says another version or time than its body."""
     rows = await session.fetch(_BODIES, {"ids": list(ids)})
-    return {id: body if _fits(body, version, updated) else b"" for id, body, version, updated in rows}
+    return {
+        id: body if _fits(body, version, updated) else b"" for id, body, version, updated in rows
+    }
 
 
 def _fits(body: bytes, version: int, updated: datetime) -> bool:
