@@ -205,6 +205,13 @@ async def test_the_command_prints_heads_and_fails_where_it_must(
     assert f"{tenant}: missing {id}" in out.getvalue()
 
 
+async def test_a_tenant_that_is_not_there_is_not_intact(settings_of_tests: Settings) -> None:
+    out = io.StringIO()
+    with pytest.raises(ValueError, match="nothing is stored"):
+        await verify(settings_of_tests, "mistyped", None, out)
+    assert out.getvalue() == ""
+
+
 async def test_the_server_itself_may_only_add(core: Core, tenant: str) -> None:
     await fill(core, tenant)
     ctx = Context(tenant, "tests", face="job")
