@@ -22,13 +22,17 @@ class TamperedError(Exception):
 async def verify(
     settings: Settings, tenant: str | None, head: str | None, out: TextIO | None = None
 ) -> None:
-    """Prints what is wrong with each chain, and its head; TamperedError where anything is."""
+    """Prints what is wrong with each chain, and its head; TamperedError where anything is,
+    ValueError where there is no such tenant: a name that was mistyped is not intact."""
     if head and not tenant:
         raise ValueError("a head is one tenant's: say --tenant too")
     shown = out or sys.stdout
     faults = 0
     async with opened(settings) as core:
-        for name in [tenant] if tenant else await tenants(core.store):
+        known = await tenants(core.store)
+        if tenant and tenant not in known:
+            raise ValueError("nothing is stored of a tenant of that name")
+        for name in [tenant] if tenant else known:
             faults += await _verified(core, name, head, shown)
     if faults:
         raise TamperedError(f"{faults} faults: the audit trail is not what was recorded")

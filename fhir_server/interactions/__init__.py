@@ -122,9 +122,9 @@ class Interactions:
             results, read = await self.transactions.run(
                 ctx, entries, reach, lambda sessions: then(self._on(sessions, held.anew()))
             )
-        except Exception as error:
-            refusals = [self.audit.refusal(asked(ctx, e.intent), error) for e in entries]
-            await self.audit.add(ctx, refusals)
+        except BaseException as error:
+            about = [asked(ctx, entry.intent) for entry in entries]
+            await self.audit.undone(ctx, about, error, held)
             raise
         done = carried_out(ctx, [entry.intent for entry in entries], results)
         await self.audit.add(ctx, [*done, *held.records()])

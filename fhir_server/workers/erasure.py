@@ -31,7 +31,8 @@ from fhir_server.communication.gdpr.request import (
 from fhir_server.definitions.model import Definitions
 from fhir_server.fhir.json import parse
 from fhir_server.files import FileStore
-from fhir_server.interactions import Interactions, Ref, Resource, Stored
+from fhir_server.interactions import Asked, Interactions, Ref, Resource, Stored
+from fhir_server.interactions.audit.record import of_many
 from fhir_server.store import Store
 from fhir_server.store.write.erasing import BEGINNING, Mention, mentions, superseded
 from fhir_server.workers.gdpr import Job, Outcome
@@ -264,7 +265,12 @@ class Eraser:
         return Erase(job.ctx, self.redactor, request, job.subject, refs, naming=naming, filed=filed)
 
     async def _write(self, job: Job, found: _Found, plan: Erase) -> None:
-        result = await self.interactions.pipeline.write(job.ctx, plan)
+        ctx, subject = job.ctx, job.subject
+        result = await self.interactions.audit.of(
+            Asked(ctx, "update", subject.type, subject.id),
+            lambda: self.interactions.pipeline.write(ctx, plan),
+            lambda result: of_many(f"{subject.type}/{subject.id}", result),
+        )
         found.written += result.deleted
         await job.tell(found.outputs())
 

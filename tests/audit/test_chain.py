@@ -80,6 +80,9 @@ CHANGES: dict[str, LiteralString] = {
     ' \'"outcome":"4"\')::json WHERE tenant = %s AND id = %s',
     "a blank more": "UPDATE auditevent SET body = (body::text || ' ')::json"
     " WHERE tenant = %s AND id = %s",
+    "another time": "UPDATE auditevent SET updated = updated + interval '1 day'"
+    " WHERE tenant = %s AND id = %s",
+    "another version": "UPDATE auditevent SET version = 2 WHERE tenant = %s AND id = %s",
 }
 
 
@@ -112,6 +115,22 @@ async def test_an_event_that_nobody_recorded_is_named(
         tenant,
     )
     assert [(f.kind, f.place) for f in await faults(core, tenant)] == [("outside", "slipped-in")]
+
+
+async def test_a_version_that_was_slipped_in_is_named(
+    core: Core, tenant: str, database_url: str
+) -> None:
+    await fill(core, tenant)
+    id = some_event(database_url, tenant)
+    tamper(
+        database_url,
+        "INSERT INTO history (tenant, type, id, version, updated, body)"
+        " SELECT tenant, 'AuditEvent', id, 0, updated, body FROM auditevent"
+        " WHERE tenant = %s AND id = %s",
+        tenant,
+        id,
+    )
+    assert [(f.kind, f.place) for f in await faults(core, tenant)] == [("outside", id)]
 
 
 async def test_an_event_and_its_mention_removed_break_the_link(
@@ -184,6 +203,13 @@ async def test_the_command_prints_heads_and_fails_where_it_must(
     with pytest.raises(TamperedError):
         await verify(settings_of_tests, tenant, known, out)
     assert f"{tenant}: missing {id}" in out.getvalue()
+
+
+async def test_a_tenant_that_is_not_there_is_not_intact(settings_of_tests: Settings) -> None:
+    out = io.StringIO()
+    with pytest.raises(ValueError, match="nothing is stored"):
+        await verify(settings_of_tests, "mistyped", None, out)
+    assert out.getvalue() == ""
 
 
 async def test_the_server_itself_may_only_add(core: Core, tenant: str) -> None:

@@ -16,10 +16,12 @@ from psycopg import sql
 
 from fhir_server.app import Core, build_core
 from fhir_server.context import Context
+from fhir_server.interactions import Asked, Entry
 from fhir_server.interactions.audit.event import Events
 from fhir_server.interactions.audit.record import Given, Record
-from fhir_server.interactions.audit.trail import Pace, Trail
-from fhir_server.problems import Problem
+from fhir_server.interactions.audit.trail import FullError, Pace, Trail
+from fhir_server.interactions.plan import HERE
+from fhir_server.problems import Problem, forbidden
 from fhir_server.settings import Settings
 from fhir_server.workers.tenants import worker
 from tests.audit.conftest import NewBook
@@ -250,3 +252,48 @@ async def test_a_worker_is_recorded_as_the_server(core: Core, tenant: str, book:
     assert {e["agent"][0]["who"]["identifier"]["value"] for e in found} == {"fhir-server"}
     assert found[1]["entity"][0]["what"] == {"reference": "Patient/p"}
     assert found[2]["outcomeDesc"] == "not-found"
+
+
+async def test_what_is_cut_off_is_recorded(
+    core: Core, tenant: str, book: NewBook, database_url: str
+) -> None:
+    """Both a read and a transaction's writes wait for a table that somebody has locked."""
+    interactions = core.interactions
+    ctx = Context(tenant, "usr_service", roles=frozenset({"SERVICE"}))
+    intent = interactions.intents.create("Patient", {"resourceType": "Patient"})
+    entry = Entry(intent, None, HERE)
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE patient IN ACCESS EXCLUSIVE MODE")
+        for asked in (
+            interactions.read(ctx, "Patient", "p"),
+            interactions.transaction(ctx, [entry], lambda _: None, nothing),
+        ):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asked, 0.5)
+    await interactions.audit.trail.settled()
+    found = book(tenant).events()
+    told = [(e["subtype"][0]["code"], e["outcome"], e["outcomeDesc"]) for e in found]
+    assert told == [("read", "8", "timeout"), ("create", "8", "timeout")]
+
+
+async def nothing(_: object) -> None:
+    """Of what a transaction could read."""
+
+
+async def test_refusals_take_no_more_room_than_there_is(
+    apart: tuple[Core, Elsewhere, Settings], tenant: str
+) -> None:
+    core, elsewhere, _ = apart
+    trail = trail_of(core, replace(SOON, room=5))
+    audit = replace(core.interactions.audit, trail=trail)
+    asked, refusal = Asked(Context(tenant, "usr_amina"), "read"), forbidden("no")
+    async with trail.running():
+        elsewhere.take()
+        for _ in range(5):
+            await audit.unless_told(asked, refusal)
+        with pytest.raises(FullError) as full:
+            await audit.unless_told(asked, refusal)
+        # The refusal for want of room leaves no record itself.
+        await audit.unless_told(asked, full.value)
+        elsewhere.give()
+    assert await stored(core, tenant) == 5

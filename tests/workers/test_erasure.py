@@ -118,6 +118,39 @@ def words_in(url: str, tenant: str, word: str = WORD) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
+def versions(url: str, tenant: str) -> set[str]:
+    """Every version that the tenant's resources have had, the audit trail's own aside."""
+    with psycopg.connect(url) as connection:
+        names = connection.execute(
+            "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public'"
+            " AND column_name = 'indexed' AND table_name <> 'auditevent'"
+        ).fetchall()
+        current = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT tenant, body->>'resourceType', id, version FROM {}").format(
+                sql.Identifier(name)
+            )
+            for (name,) in names
+        )
+        found = sql.SQL(
+            "SELECT concat_ws('/', type, id, '_history', version) FROM"
+            " (SELECT tenant, type, id, version FROM history UNION ALL {}) AS v WHERE tenant = %s"
+        )
+        return {one for (one,) in connection.execute(found.format(current), [tenant])}
+
+
+def recorded(url: str, tenant: str) -> set[str]:
+    """The versions that the audit trail says were made."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT e->'what'->>'reference' FROM auditevent,"
+            " json_array_elements(body->'entity') AS e"
+            " WHERE tenant = %s AND body->>'action' IN ('C', 'U', 'D')"
+            " AND body->>'outcome' = '0' AND e->'role'->>'code' = '4'",
+            [tenant],
+        )
+        return {one for (one,) in found}
+
+
 @contextmanager
 def failing(url: str, table: str, after: int) -> Iterator[None]:
     """The table refuses every write but the first few."""
@@ -160,6 +193,16 @@ async def test_us_020_an_event_of_the_identity_service(
     assert words_in(database_url, tenant) == {}
     later = told(tenant, "identity.user.gdpr_erasure_requested", {"patientId": "pat_zahra"})
     assert (await house.incoming().take(later)).reference != outcome.reference
+
+
+async def test_all_that_it_changes_is_in_the_audit_trail(
+    house: Core, tenant: str, database_url: str
+) -> None:
+    await conversation(house, tenant)
+    await asked(house, tenant)
+    await house.gdpr().round([tenant])
+    assert words_in(database_url, tenant) == {}
+    assert versions(database_url, tenant) == recorded(database_url, tenant)
 
 
 @pytest.mark.parametrize("data", [{}, {"userId": "usr_amina", "patientId": "pat_zahra"}])

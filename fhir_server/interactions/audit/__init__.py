@@ -14,7 +14,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.audit.event import Events
 from fhir_server.interactions.audit.query import Queries
 from fhir_server.interactions.audit.record import NOTHING, Given, Record, named
-from fhir_server.interactions.audit.trail import Mode, Pace, Trail
+from fhir_server.interactions.audit.trail import FullError, Mode, Pace, Trail
 from fhir_server.problems import Problem
 
 __all__ = ["Asked", "Audit", "Events", "Given", "Mode", "Pace", "Queries", "Record", "Trail"]
@@ -29,6 +29,7 @@ _CODES: Final = {
     "search": "search-type",
 }
 _BUG: Final = Problem(500, "exception", "an unexpected error")
+_CUT_OFF: Final = Problem(503, "timeout", "it was cut off, and may have been done or not")
 
 
 class Asked(NamedTuple):
@@ -76,8 +77,8 @@ class Audit:
             await self.trail.room()
         try:
             found = await answer()
-        except Exception as error:
-            await self.refused(asked, error)
+        except BaseException as error:
+            await self.undone(asked.ctx, [asked], error)
             raise
         what = given(found)
         if what is not None:
@@ -89,10 +90,26 @@ class Audit:
         """Records what was not done, and the kind of reason."""
         await self.add(asked.ctx, [self.refusal(asked, error)])
 
+    async def undone(
+        self, ctx: Context, asked: Sequence[Asked], error: BaseException, held: Audit | None = None
+    ) -> None:
+        """Records why none of it was done, and what `held` has that was refused. Where it was cut
+        off, nobody waits any more, and a write may have been done."""
+        reason = error if isinstance(error, Exception) else _CUT_OFF
+        records = [self.refusal(one, reason) for one in asked]
+        records += [record for record in held.records() if record.code] if held else []
+        if reason is error:
+            await self.add(ctx, records)
+        else:
+            self._take(ctx, records)
+
     async def unless_told(self, asked: Asked, error: Exception) -> None:
         """Records a refusal that came before any interaction did: nothing is told twice."""
-        if asked.ctx.origin is None or not asked.ctx.origin.told:
-            await self.refused(asked, error)
+        if isinstance(error, FullError) or (asked.ctx.origin and asked.ctx.origin.told):
+            return
+        if self.trail.full:
+            await self.trail.room()
+        await self.refused(asked, error)
 
     def refusal(self, asked: Asked, error: Exception) -> Record:
         """The record of a refusal; it names what was addressed, whether or not that exists."""
@@ -105,13 +122,18 @@ class Audit:
         return self._record(asked, code, what)._replace(status=problem.status, code=issue)
 
     async def add(self, ctx: Context, records: Sequence[Record]) -> None:
-        """Takes finished records of one request."""
+        """Takes finished records of one request; in strict mode, until they are committed."""
+        self._take(ctx, records)
+        if self.held is None:
+            await self.trail.settled()
+
+    def _take(self, ctx: Context, records: Sequence[Record]) -> None:
         if ctx.origin is not None:
             ctx.origin.told += len(records)
         if self.held is not None:
             self.held += records
         else:
-            await self.trail.add(records)
+            self.trail.take(records)
 
     def _record(self, asked: Asked, interaction: str, given: Given) -> Record:
         if asked.params is None:

@@ -93,5 +93,14 @@ def of_result(result: Result) -> Given:
     return of_one(result.stored) if result.stored is not None else NOTHING
 
 
+def of_many(owner: str, result: Result) -> Given | None:
+    """What was changed because of `owner`; None where nothing was."""
+    if not result.touched:
+        return None
+    changed = of_result(result)
+    whom = [owner] if _WHOLE.fullmatch(owner) else []
+    return Given(changed.data, tuple(dict.fromkeys([*whom, *changed.patients])))
+
+
 def _version(stored: Stored) -> str:
     return f"{stored.type}/{stored.id}/_history/{stored.version}"

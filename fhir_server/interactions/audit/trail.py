@@ -15,7 +15,7 @@ from asyncio import Event, Future, Lock, get_running_loop
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from fhir_server.context import Context
 from fhir_server.interactions.audit.event import Events
@@ -25,6 +25,7 @@ from fhir_server.store.audit import Chain, Entry
 from fhir_server.store.session import Sessions
 
 Mode = Literal["batched", "strict"]
+UNAVAILABLE: Final = "the audit trail cannot be written at the moment"
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +41,10 @@ class Pace:
     every: float = 0.25
     patience: float = 5.0
     grace: float = 15.0
+
+
+class FullError(Problem):
+    """There is no room for a record, so nothing is done that would leave one."""
 
 
 class Trail:
@@ -75,18 +80,26 @@ class Trail:
                     self._wake.set()
                     await self._freed.wait()
                 return
-        raise _unavailable()
+        raise FullError(503, "transient", UNAVAILABLE)
 
     async def add(self, records: Sequence[Record]) -> None:
         """Takes them; in strict mode, returns when they are committed, and raises Problem 503 when
         that takes too long: they are written later all the same."""
+        self.take(records)
+        await self.settled()
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Takes them, and nobody waits."""
         self._waiting += records
+        if len(self._waiting) >= self.pace.batch:
+            self._wake.set()
+
+    async def settled(self) -> None:
+        """What was taken is committed, where that is asked for."""
         if not self._running:
             await self._at_once()
         elif self.pace.mode == "strict":
             await self._committed()
-        elif len(self._waiting) >= self.pace.batch:
-            self._wake.set()
 
     async def _at_once(self) -> None:
         async with self._alone:
@@ -122,7 +135,7 @@ class Trail:
             async with asyncio.timeout(self.pace.patience):
                 await asyncio.shield(self._done)
         except TimeoutError:
-            raise _unavailable() from None
+            raise Problem(503, "transient", UNAVAILABLE) from None
 
     async def _forever(self) -> None:
         while not (self._stopping and not self._waiting):
@@ -179,7 +192,3 @@ def _batches(records: Sequence[Record], most: int) -> list[list[Record]]:
     for record in records:
         found.setdefault(record.ctx.tenant, []).append(record)
     return [own[at : at + most] for own in found.values() for at in range(0, len(own), most)]
-
-
-def _unavailable() -> Problem:
-    return Problem(503, "transient", "the audit trail cannot be written at the moment")
