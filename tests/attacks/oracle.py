@@ -207,6 +207,11 @@ OWN: Mapping[str, Callable[[Resource], Iterable[str]]] = {
     "attachment-state": lambda one: [
         e["valueCode"] for e in one.get("extension", ()) if e["url"] == STATE
     ],
+    "code": lambda one: [
+        text
+        for c in one.get("code", {}).get("coding", ())
+        for text in (c["code"], f"{c['system']}|", f"{c['system']}|{c['code']}")
+    ],
     "status": lambda one: [one["status"]] if "status" in one else [],
 }
 
