@@ -12,7 +12,7 @@ from fhir_server.communication.escalation import ESCALATED, EscalationRule, noti
 from fhir_server.communication.gdpr.hold import HoldRule
 from fhir_server.communication.gdpr.policy import Policy
 from fhir_server.communication.gdpr.request import GdprRequestRule, one_open
-from fhir_server.communication.gdpr.restriction import PatientRule
+from fhir_server.communication.gdpr.restriction import PatientRule, UnusedRule
 from fhir_server.communication.intent import IntentRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
@@ -46,6 +46,7 @@ def rules(
     policy = gdpr or Policy()
     return (
         HoldRule(policy),
+        UnusedRule(),
         ThreadRule(),
         MessageRule(),
         AttachmentRule(attachments or Limits()),
