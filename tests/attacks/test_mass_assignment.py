@@ -27,11 +27,11 @@ from tests.support.clinic import (
     refusal,
     thread,
 )
-from tests.v1.conftest import BASE
 from tests.v1.routes import BODIES, ROUTES, Asked
 
 DECLARED = read_declarations().definitions
-TYPES = sorted(DECLARED.types)
+# The audit trail is the server's alone.
+TYPES = sorted(DECLARED.types.keys() - {"AuditEvent"})
 SEALED = "Patient/sealed"
 ZAHRA = {"reference": "Patient/zahra"}
 JSON_PATCH = "application/json-patch+json"
@@ -385,7 +385,7 @@ def test_v1_takes_nothing_that_a_route_does_not_declare(watch: Watch, route: Rou
     taken = set(route.declared.takes or ())
     others = {*route.fields, "id", "tid", "tenantId", "meta", "status", "resourceType", "profile"}
     ids = {name: f"{name[:3]}_none" for name in route.segments}
-    path = BASE + route.template.format(**ids)
+    path = Asked(route, ids).path
     for n, name in enumerate(sorted(others - taken)):
         body = {**(BODIES[route.id][0] or {}), name: "x"}
         headers = {"content_type": "application/json", "idempotency_key": f"mass-{n}"}
