@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from fhir_server.communication.attachment import AttachmentRule, Limits
 from fhir_server.communication.configuration import KINDS, ConfigurationRule
 from fhir_server.communication.escalation import ESCALATED, EscalationRule, notify_on_call
+from fhir_server.communication.gdpr.hold import HoldRule
 from fhir_server.communication.gdpr.policy import Policy
 from fhir_server.communication.gdpr.request import GdprRequestRule, one_open
-from fhir_server.communication.gdpr.restriction import PatientRule
+from fhir_server.communication.gdpr.restriction import PatientRule, UnusedRule
 from fhir_server.communication.intent import IntentRule
 from fhir_server.communication.message import MessageRule
 from fhir_server.communication.receipt import MarkRead
@@ -42,7 +43,10 @@ def rules(
 ) -> tuple[Rule, ...]:
     """Every rule; `attachments` says what may be uploaded, `endpoints` where notifications go,
     `gdpr` by when requests are done."""
+    policy = gdpr or Policy()
     return (
+        HoldRule(policy),
+        UnusedRule(),
         ThreadRule(),
         MessageRule(),
         AttachmentRule(attachments or Limits()),
@@ -51,7 +55,7 @@ def rules(
         EscalationRule(),
         IntentRule(),
         SubscriptionRule(endpoints or Endpoints(OutboundSettings())),
-        GdprRequestRule(gdpr or Policy()),
+        GdprRequestRule(policy),
         PatientRule(),
         *map(ConfigurationRule, KINDS),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from fhir_server.context import Context
 from fhir_server.store.stored import Stored
@@ -143,12 +143,16 @@ class Event:
 Describe = Callable[[str, Resource], Mapping[str, Any]]
 
 
+# The profile of a rule that stands for every resource.
+EVERY: Final = "*"
+
+
 class Rule(Protocol):
     """What a profile means beyond its shape."""
 
     @property
     def profile(self) -> str:
-        """The profile's short name, or a resource type for its base definition."""
+        """The profile's short name, a resource type for its base definition, or EVERY."""
 
     @property
     def announces(self) -> tuple[str, ...]:

@@ -9,7 +9,15 @@ from typing import Any
 
 from fhir_server.definitions.model import Definitions, Profile
 from fhir_server.fhir.path import Path, compile
-from fhir_server.interactions.model import Event, Operation, Reaction, Ref, Resource, Rule
+from fhir_server.interactions.model import (
+    EVERY,
+    Event,
+    Operation,
+    Reaction,
+    Ref,
+    Resource,
+    Rule,
+)
 from fhir_server.interactions.plan import Criteria
 from fhir_server.problems import Problem
 
@@ -35,7 +43,10 @@ class Registry:
         unique: Mapping[str, Unique] = MappingProxyType({}),
     ) -> None:
         self._profiles = definitions.profiles
-        self._rules = {self._url(definitions, rule.profile): rule for rule in rules}
+        listed = list(rules)
+        self._everywhere = [rule for rule in listed if rule.profile == EVERY]
+        bound = (rule for rule in listed if rule.profile != EVERY)
+        self._rules = {self._url(definitions, rule.profile): rule for rule in bound}
         self._reactions = reactions
         self._operations = {(o.type, o.code): o for o in operations}
         kept = ((definitions.profile(name), id) for name, id in places.items())
@@ -66,10 +77,11 @@ class Registry:
         return [url for url in self.profiles(resource_type, resource) if url in self._rules]
 
     def rules(self, resource_type: str, profiles: Iterable[str]) -> list[Rule]:
-        """The rules of those profiles, or the base definition's where none of them has one."""
+        """Those for every resource; then those of the profiles, or the base definition's where none
+        of them has one."""
         found = [self._rules[url] for url in profiles if url in self._rules]
         base = self._rules.get(BASE + resource_type)
-        return found or ([base] if base else [])
+        return [*self._everywhere, *(found or ([base] if base else []))]
 
     def in_place(self, ref: Ref, profiles: Iterable[str]) -> bool:
         """Whether a resource of those profiles belongs there."""

@@ -32,7 +32,7 @@ KEPT = {
 LEFT_OUT = (
     *("name", "family:exact", "address-city", "_text", "_content", "_filter", "identifier"),
     *("phone", "email", "telecom", "category:text", "subject:Patient.name", "subject:identifier"),
-    *("_has:Patient:link:name", "_cursor", "nonsense", "_query", "name:contains"),
+    *("_has:Patient:link:name", "_cursor", "_query", "name:contains"),
 )
 
 
@@ -44,6 +44,11 @@ def test_what_is_kept(queries: Queries, name: str) -> None:
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_what_is_left_out(queries: Queries, name: str) -> None:
     assert queries.of("Patient", [(name, SECRET)]) == f"Patient?{name}="
+
+
+@pytest.mark.parametrize("name", [SECRET, f"subject:{SECRET}.name", f"{SECRET}.name", "a b"])
+def test_a_name_that_nobody_declared_is_left_out(queries: Queries, name: str) -> None:
+    assert queries.of("Patient", [(name, SECRET), ("active", "true")]) == "Patient?active=true"
 
 
 @given(name=st.text(max_size=200), value=st.text(max_size=50))

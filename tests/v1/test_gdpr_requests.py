@@ -155,3 +155,19 @@ def test_other_work_is_not_the_administrators(admin: Caller, ward: Ward) -> None
     made = ward.doctor("amina").client.post("/fhir/R4/Task", json=other)
     assert made.status_code == 201, made.text
     assert admin.client.get(f"/fhir/R4/Task/{made.json()['id']}").status_code == 403
+
+
+def test_a_clinician_does_not_see_requests(admin: Caller, ward: Ward) -> None:
+    """Nor whether there are any: asked as a search, a history, or through the patient."""
+    made = make(admin, task(code="export")).json()["id"]
+    doctor = ward.sign_in(ward.tenant, "usr_amina", "DOCTOR")
+    work = {name: value for name, value in task().items() if name != "code"}
+    assert make(doctor, work).status_code == 201
+    for path in (f"/Task/{made}", f"/Task/{made}/_history", f"/Task/{made}/_history/1"):
+        assert doctor.client.get(f"/fhir/R4{path}").status_code == 403, path
+    seen = [entry["resource"] for entry in doctor.fhir("/Task")["entry"]]
+    assert seen
+    assert made not in [one["id"] for one in seen]
+    assert "entry" not in doctor.fhir("/Patient?_has:Task:subject:code=export")
+    both = ward.sign_in(ward.tenant, "usr_admin", "DOCTOR")
+    assert both.client.get(f"/fhir/R4/Task/{made}").status_code == 403

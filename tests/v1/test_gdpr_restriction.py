@@ -109,6 +109,31 @@ def test_nothing_new_on_the_fhir_face(ward: Ward, admin: Caller, thread: str, ro
     assert caller.post("/fhir/R4/Communication", json=opened).status_code == 409
 
 
+@pytest.mark.usefixtures("thread")
+def test_no_visit_and_no_document_by_a_person(
+    admin: Caller, amina: Caller, backend: Caller
+) -> None:
+    ambulatory = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
+    content = [{"attachment": {"title": "x"}}]
+    visit = {"resourceType": "Encounter", "status": "planned", "class": ambulatory}
+    document = {"resourceType": "DocumentReference", "status": "current", "content": content}
+    kinds: list[dict[str, Any]] = [visit, document]
+    about = {"subject": {"reference": "Patient/zahra"}}
+    before = [
+        amina.client.post(f"/fhir/R4/{one['resourceType']}", json=one | about).json()
+        for one in kinds
+    ]
+    restrict(admin)
+    for one, old in zip(kinds, before, strict=True):
+        path = f"/fhir/R4/{one['resourceType']}"
+        assert amina.client.post(path, json=one | about).status_code == 409
+        assert backend.client.post(path, json=one | about).status_code == 201
+        put(amina, old)
+        other = one | {"subject": {"reference": "Patient/omid"}}
+        made = amina.client.post(path, json=other).json()
+        assert amina.client.put(f"{path}/{made['id']}", json=made | about).status_code == 409
+
+
 def test_reading_stays_with_care_team_and_patient(
     ward: Ward, admin: Caller, amina: Caller, farid: Caller, thread: str
 ) -> None:

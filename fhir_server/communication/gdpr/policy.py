@@ -122,9 +122,16 @@ class Policy(Declaration):
 
     def held(self, resource: Mapping[str, Any]) -> bool:
         """Whether it is under legal hold."""
-        labels = resource.get("meta", {}).get("security", ())
-        borne = {(label.get("system"), label.get("code")) for label in labels}
-        return any((label.system, label.code) in borne for label in self.hold)
+        return bool(self.holding(resource))
+
+    def holding(self, resource: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Its labels of a legal hold, as they stand."""
+        labels = resource.get("meta", {}).get("security")
+        # Asked of everything that is written: most has none.
+        if not labels:
+            return []
+        known = {(label.system, label.code) for label in self.hold}
+        return [one for one in labels if (one.get("system"), one.get("code")) in known]
 
 
 def read_policy(path: Path, definitions: Definitions) -> tuple[Policy, list[str]]:

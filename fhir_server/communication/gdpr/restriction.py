@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fhir_server.communication.parties import local
+from fhir_server.communication.parties import local, reads
 from fhir_server.context import Context
 from fhir_server.definitions.loader import CANONICAL
-from fhir_server.interactions.model import Draft, Event, Read, Resource, Snapshot
+from fhir_server.interactions.model import EVERY, Draft, Event, Read, Resource, Snapshot
 from fhir_server.problems import conflict, forbidden
 
 SYSTEM: Final = f"{CANONICAL}/CodeSystem/processing"
@@ -45,6 +45,38 @@ class PatientRule:
     def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
         """None: the request tells."""
         return ()
+
+
+# What people write about a patient that has no rule of its own: visits and documents.
+_ABOUT: Final = frozenset({"Encounter", "DocumentReference"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedRule:
+    """Nobody but a trusted backend opens a visit of a restricted patient, or files a document."""
+
+    profile: str = EVERY
+    announces: tuple[str, ...] = ()
+
+    def reads(self, ctx: Context, draft: Draft) -> Iterable[Read]:
+        """The patient."""
+        if self._applies(ctx, draft):
+            yield from reads([draft.resource.get("subject")])
+
+    def complete(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> None:
+        """409 where she bears the label."""
+        if self._applies(ctx, draft):
+            check_used_of(draft.resource.get("subject"), snapshot)
+
+    def events(self, ctx: Context, draft: Draft, snapshot: Snapshot) -> Iterable[Event]:
+        """None."""
+        return ()
+
+    def _applies(self, ctx: Context, draft: Draft) -> bool:
+        if draft.type not in _ABOUT or ctx.is_system:
+            return False
+        before = draft.base.resource if draft.base else {}
+        return before.get("subject") != draft.resource.get("subject")
 
 
 def is_restricted(resource: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ _RESULT: Final = frozenset(
     }
 )
 _MODIFIERS: Final = frozenset({"not", "missing", "above", "below", "in", "not-in", "iterate"})
+_TEXTUAL: Final = frozenset({"exact", "contains", "text", "identifier", "of-type"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 LONGEST: Final = 2_000
 
@@ -40,6 +41,7 @@ class Queries:
                     worded.add(parameter.code)
         self._plain = frozenset(known - worded)
         self._types = frozenset(types)
+        self._words = known | self._types | _MODIFIERS | _TEXTUAL
         self._kept = lru_cache(maxsize=4_096)(self._keeps)
 
     def of(self, path: str, params: Sequence[tuple[str, str]]) -> str:
@@ -53,7 +55,7 @@ class Queries:
 
     def _keeps(self, name: str) -> bool | None:
         """Whether the values under a name stay; None where the name itself may not."""
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or not all(map(self._known, re.split("[.:]", name))):
             return None
         parts = name.rpartition(".")[2].split(":")
         while len(parts) > 3 and parts[0] == "_has":
@@ -61,6 +63,10 @@ class Queries:
         code, *modifiers = parts
         usual = all(one in _MODIFIERS or one in self._types for one in modifiers)
         return usual and (code in _RESULT or code in self._plain)
+
+    def _known(self, word: str) -> bool:
+        """What nobody declared may be what somebody is called."""
+        return word in self._words or word.startswith("_")
 
 
 _SAFE: Final = ":/|,$."
