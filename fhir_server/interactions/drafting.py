@@ -100,7 +100,7 @@ class Drafting:
         if draft.chosen_id and not (ctx.is_system or self._in_place(draft)):
             raise Problem(405, "not-supported", "only a system client may choose an id")
         if draft.base and not draft.base.allowed:
-            raise forbidden(f"{draft.reference} is not open to you")
+            raise forbidden(f"this {draft.type} is not open to you")
 
 
 def _refuse(issues: Sequence[Issue]) -> None:

@@ -114,5 +114,5 @@ class Reader:
             raise not_found(type)
         version, updated, body, allowed = rows[0]
         if not allowed:
-            raise forbidden(f"{type}/{id} is not open to you")
+            raise forbidden(f"this {type} is not open to you")
         return Stored(type, id, version, updated, body)

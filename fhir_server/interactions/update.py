@@ -118,4 +118,4 @@ def check_open(seen: Seen | None, ref: Ref) -> Seen:
 def check_shown(seen: Seen | None, ref: Ref) -> None:
     """403 where it is there and the access policy does not show it: nothing of it is told."""
     if seen is not None and not seen.allowed:
-        raise forbidden(f"{ref.type}/{ref.id} is not open to you")
+        raise forbidden(f"this {ref.type} is not open to you")

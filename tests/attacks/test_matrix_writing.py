@@ -17,7 +17,7 @@ from fhir_server.declarations import read_declarations
 from tests.attacks.oracle import Caller, may_write, parts_of
 from tests.attacks.watch import JSON, Watch, issue
 from tests.attacks.world import PROFILES, callers, clinic
-from tests.support.effort import effort
+from tests.support.effort import effort, turns
 
 DECLARED = read_declarations().definitions
 TYPES = sorted(DECLARED.types)
@@ -53,8 +53,8 @@ def ways(watch: Watch, caller: Caller, one: dict[str, Any]) -> Iterator[httpx.Re
         {"if_match": "*"},
     )
     turn = int(one["id"][2:])
-    for n, (method, body, kind) in enumerate(WAYS):
-        for tag in tags if effort(1) > 1 else [tags[(turn + n) % len(tags)]]:
+    for n, (method, body, kind) in turns(enumerate(WAYS), turn, 2):
+        for tag in turns(tags, turn + n, len(tags)):
             yield watch.ask(caller, method, at, body or one, content_type=kind, **tag)
 
 
@@ -117,19 +117,20 @@ def test_what_he_may_write_he_writes(watch: Watch, name: str) -> None:
 @every
 def test_whom_no_role_lets_write_a_type_creates_none(watch: Watch, name: str) -> None:
     caller = watch.callers[name]
-    for kind in TYPES:
+    for n, kind in enumerate(TYPES):
         body = next(one for one in watch.world.resources.values() if one["resourceType"] == kind)
         if may_write(caller, kind) and parts_of(caller, kind, "c"):
             continue
-        for answer in (
-            watch.ask(caller, "POST", kind, body),
-            watch.ask(caller, "POST", kind, body, if_none_exist=f"_id={body['id']}"),
-            watch.ask(caller, "PUT", f"{kind}?_id={body['id']}", body),
-            watch.ask(
-                caller, "PATCH", f"{kind}?_id={body['id']}", PATCHED, content_type=JSON_PATCH
-            ),
-            watch.ask(caller, "DELETE", f"{kind}?_id={body['id']}"),
-        ):
+        itself = f"{kind}?_id={body['id']}"
+        asked: tuple[tuple[str, str, Any, dict[str, str]], ...] = (
+            ("POST", kind, body, {}),
+            ("PUT", itself, body, {}),
+            ("POST", kind, body, {"if_none_exist": f"_id={body['id']}"}),
+            ("PATCH", itself, PATCHED, {"content_type": JSON_PATCH}),
+            ("DELETE", itself, None, {}),
+        )
+        for method, path, sent, headers in turns(asked, n + NAMES.index(name), 3):
+            answer = watch.ask(caller, method, path, sent, **headers)
             refused = (405, "not-supported") if kind in CLOSED else (403, "forbidden")
             assert issue(answer) == refused
 
@@ -142,15 +143,16 @@ def test_a_condition_does_not_find_what_is_hidden(watch: Watch, name: str) -> No
         for one in chosen(watch, caller, kind, writable=None):
             if not (may_write(caller, kind) and parts_of(caller, kind, "s")):
                 continue
-            for path in _conditions(one):
+            tried: tuple[tuple[str, Any, dict[str, str]], ...] = (
+                ("PATCH", PATCHED, {"content_type": JSON_PATCH}),
+                ("DELETE", None, {}),
+                ("PUT", one, {"if_match": 'W/"1"'}),
+                ("DELETE", None, {"if_match": 'W/"1"'}),
+                ("PUT", one, {}),
+            )
+            for n, path in enumerate(_conditions(one)):
                 absent = path.replace("z", "y")
-                for method, body, headers in (
-                    ("PATCH", PATCHED, {"content_type": JSON_PATCH}),
-                    ("DELETE", None, {}),
-                    ("DELETE", None, {"if_match": 'W/"1"'}),
-                    ("PUT", one, {}),
-                    ("PUT", one, {"if_match": 'W/"1"'}),
-                ):
+                for method, body, headers in turns(tried, n + NAMES.index(name), 2):
                     there = watch.ask(caller, method, path, body, **headers)
                     nowhere = watch.ask(caller, method, absent, body, **headers)
                     assert alike(there, nowhere), f"{method} {path}: {there.text} {nowhere.text}"

@@ -53,7 +53,7 @@ def shown(answer: httpx.Response) -> Any:
 
 
 @settings(
-    max_examples=effort(150),
+    max_examples=effort(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(name=st.sampled_from(CURIOUS), asked=searches(GROUND))

@@ -21,7 +21,8 @@ from fhir_server.fhir.xml import write
 from fhir_server.validation.fields import title
 from fhir_server.validation.primitives import TESTS
 from tests.capability.instances import smallest
-from tests.support.clinic import FHIR, JSON, V1, Resource
+from tests.support.clinic import FHIR, JSON, Resource
+from tests.support.effort import turns
 
 # Stands for all that is known of a patient. Letters only: it is an id and a code as well.
 WORD = "Zerfoghondi"
@@ -67,9 +68,12 @@ class Asked:
 
 
 def every(declared: Declarations, facts: Facts, ids: Mapping[str, str]) -> Iterator[Asked]:
-    """All of them, for a world in which v1's path parameters have these ids."""
-    for type in declared.definitions.types:
-        yield from _of_type(facts, type)
+    """All of them, for a world in which v1's path parameters have these ids.
+
+    In an ordinary run every place, in turn with one method and another; all with more effort.
+    """
+    for turn, type in enumerate(declared.definitions.types):
+        yield from _of_type(facts, type, turn)
     for type, served in declared.definitions.types.items():
         yield from _searches(type, sorted(served.search))
     yield from _system(facts)
@@ -114,18 +118,24 @@ def _value(facts: Facts, elements: Any, path: str, kind: str, depth: int) -> Any
     return dict(_children(facts, *inner, depth + 1)) or None
 
 
-def _of_type(facts: Facts, type: str) -> Iterator[Asked]:
+def _of_type(facts: Facts, type: str, turn: int) -> Iterator[Asked]:
     at, one = f"{FHIR}{type}", f"{FHIR}{type}/{WORD}"
-    for body in bodies(facts, type):
-        yield _sent("POST", at, body)
-        yield _sent("POST", f"{at}/$validate", body)
-        yield _sent("PUT", f"{one}x", {**body, "id": f"{WORD}x"})
-        yield Asked("POST", at, _xml(body), {"Content-Type": "application/fhir+xml"})
-    for name in HEADERS:
+    for n, body in enumerate(bodies(facts, type)):
+        sent = (
+            _sent("POST", at, body),
+            _sent("POST", f"{at}/$validate", body),
+            _sent("PUT", f"{one}x", {**body, "id": f"{WORD}x"}),
+            Asked("POST", at, _xml(body), {"Content-Type": "application/fhir+xml"}),
+        )
+        yield from turns(sent, n, 2)
+    for n, name in enumerate(HEADERS):
         value = f"identifier={WORD}&birthdate={WORD}" if name == "If-None-Exist" else WORD
-        yield _sent("POST", at, smallest(facts, type), {name: value})
-        yield Asked("GET", one, headers={name: WORD})
-        yield _sent("PUT", one, {**smallest(facts, type), "id": WORD}, {name: WORD})
+        headed = (
+            _sent("POST", at, smallest(facts, type), {name: value}),
+            Asked("GET", one, headers={name: WORD}),
+            _sent("PUT", one, {**smallest(facts, type), "id": WORD}, {name: WORD}),
+        )
+        yield from turns(headed, n + turn, 3)
     for method, path in (
         *(("GET", one), ("GET", f"{one}/_history/1"), ("GET", f"{at}/x/_history/{WORD}")),
         *(("GET", f"{one}/_history"), ("DELETE", one), ("POST", f"{one}/$mark-read")),
@@ -175,14 +185,18 @@ def _patches(type: str) -> Iterator[tuple[str, bytes]]:
 def _searches(type: str, names: list[str]) -> Iterator[Asked]:
     at = f"{FHIR}{type}"
     for number, name in enumerate(names):
-        yield Asked("GET", f"{at}?{name}={WORD}")
-        yield Asked("GET", f"{at}?{name}{MODIFIERS[number % len(MODIFIERS)]}={WORD}")
-        yield Asked("GET", f"{at}?{name}=eq{WORD},urn:x|{WORD},Patient/{WORD}")
         words = (f"{name} eq {WORD}", f"{name} eq {WORD!r} {WORD}", f"{name}.name co {WORD}")
-        yield Asked("GET", f"{at}?_filter={quote(words[number % 3])}")
-    for name in SPECIAL:
-        yield Asked("GET", f"{at}?{name}={WORD}")
-        yield Asked("GET", f"{at}/_history?{name}={WORD}")
+        asked = (
+            f"{name}={WORD}",
+            f"{name}{MODIFIERS[number % len(MODIFIERS)]}={WORD}",
+            f"{name}=eq{WORD},urn:x|{WORD},Patient/{WORD}",
+            f"_filter={quote(words[number % 3])}",
+        )
+        for query in turns(asked, number + len(type), 4):
+            yield Asked("GET", f"{at}?{query}")
+    for number, name in enumerate(SPECIAL):
+        for way in turns((at, f"{at}/_history"), number + len(type), 2):
+            yield Asked("GET", f"{way}?{name}={WORD}")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     yield Asked("POST", f"{at}/_search", f"_id={WORD}&_count={WORD}".encode(), form)
 
@@ -239,18 +253,19 @@ def _operations(declared: Declarations) -> Iterator[Asked]:
 
 def _v1(declared: Declarations, ids: Mapping[str, str]) -> Iterator[Asked]:
     for route in declared.mappings.routes:
-        path = V1[:-1] + route.template
+        path = route.prefix + route.template
         good = path.format(**ids)
         wrong = path.format(**{name: f"{id.partition('_')[0]}_{WORD}" for name, id in ids.items()})
         fields = list(route.body.taken) if route.body else []
-        for at in {good, wrong}:
-            for name in HEADERS:
+        for turn, at in enumerate(dict.fromkeys((good, wrong))):
+            for name in turns(HEADERS, turn, 1 if good == wrong else 2):
                 yield _called(route.method, at, {}, {name: WORD})
             yield _called(route.method, f"{at}?{WORD.lower()}={WORD}", {})
             for name in [*(route.declared.filters or ()), "limit", "cursor"]:
                 yield _called(route.method, f"{at}?{name}={WORD}", {})
-            for name in fields:
-                for value in (WORD, [WORD], [f"usr_{WORD}"], {WORD.lower(): WORD}, f"{WORD}\x07"):
+            values = (WORD, [WORD], [f"usr_{WORD}"], {WORD.lower(): WORD}, f"{WORD}\x07")
+            for number, name in enumerate(fields):
+                for value in turns(values, number + turn, 2):
                     yield _called(route.method, at, {name: value})
             yield _called(route.method, at, dict.fromkeys(fields, WORD))
             yield _called(route.method, at, [WORD])
