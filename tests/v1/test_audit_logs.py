@@ -74,7 +74,11 @@ def test_an_entry_tells_who_did_what_to_whom(keep: Keep, admin: httpx.Client) ->
 
 
 def test_a_system_is_told_by_its_name(keep: Keep, admin: httpx.Client) -> None:
-    keep(audit_event("create", recorded="2026-01-31T09:05:07Z", client="scheduling", roles=(), address=None))
+    keep(
+        audit_event(
+            "create", recorded="2026-01-31T09:05:07Z", client="scheduling", roles=(), address=None
+        )
+    )
     (row,) = rows(admin)
     assert row["clientId"] == "scheduling"
     assert row["roles"] == row["patientIds"] == row["resources"] == []

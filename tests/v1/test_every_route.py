@@ -309,7 +309,11 @@ def test_pages(ward: Ward, route: Route, ids: Mapping[str, str]) -> None:
         for _ in range(3):
             amina.open_thread("usr_farid")
             amina.send(ids["threadId"])
-    caller, asked, settled = user_of(ward, route).client, Asked(route, ids), SETTLED.get(route.id, {})
+    caller, asked, settled = (
+        user_of(ward, route).client,
+        Asked(route, ids),
+        SETTLED.get(route.id, {}),
+    )
 
     def page_of(limit: str, **more: str) -> dict[str, Any]:
         params = {**settled, "limit": limit, **more}
@@ -331,6 +335,12 @@ def test_pages(ward: Ward, route: Route, ids: Mapping[str, str]) -> None:
     assert found == whole["items"]
     broken = (cursor[:-1], cursor + "x", cursor[1:], "", "x" * 5_000)
     for bad in broken:
-        assert refused(asked.by(caller, params={**settled, "cursor": bad})) == (400, "VALIDATION_ERROR")
+        assert refused(asked.by(caller, params={**settled, "cursor": bad})) == (
+            400,
+            "VALIDATION_ERROR",
+        )
     farid = user_of(ward, route, "farid").client
-    assert refused(asked.by(farid, params={**settled, "cursor": cursor})) == (400, "VALIDATION_ERROR")
+    assert refused(asked.by(farid, params={**settled, "cursor": cursor})) == (
+        400,
+        "VALIDATION_ERROR",
+    )

@@ -333,10 +333,11 @@ async def test_a_killed_server_leaves_it_to_the_next(
 
 
 async def test_a_long_thread_takes_bounded_memory(
-    house: Core, tenant: str, database_url: str
+    house: Core, tenant: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches, not threads, are in memory; nothing grows with the thread but its ids."""
-    number = effort(1_000)
+    number = effort(300)
+    monkeypatch.setattr(erasure, "BATCH", 20)
     header = await made(house, tenant, thread(topic={"text": WORD}))
     text = f"{WORD} " + "long " * 400
     entries = [message(header, text) for _ in range(number)]
