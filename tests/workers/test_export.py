@@ -35,7 +35,7 @@ from tests.support.effort import effort
 from tests.support.s3 import KEYS, serving
 
 CANONICAL = "https://fhir.ghasi.af/StructureDefinition"
-MESSAGES = effort(60)
+MESSAGES = effort(30)
 PATIENCE = 60.0
 
 
@@ -80,7 +80,7 @@ async def conversation(core: Core, tenant: str, messages: int) -> set[str]:
 
     async def send() -> str:
         async with gate:
-            said = [{"contentString": os.urandom(4000).hex()}]
+            said = [{"contentString": os.urandom(8000).hex()}]
             return await made(core, tenant, {**message, "payload": said})
 
     return {id, *await asyncio.gather(*(send() for _ in range(messages)))}
