@@ -1,4 +1,5 @@
-"""AuditEvents as the server writes them, and a trail of them appended to the chain, since nobody may create one."""
+"""AuditEvents as the server writes them, and a trail of them, appended to the chain: nobody may
+create one."""
 
 from __future__ import annotations
 

@@ -376,12 +376,13 @@ async def test_a_killed_server_leaves_it_to_the_next(
 
 
 async def test_a_long_thread_takes_bounded_memory(
-    house: Core, tenant: str, database_url: str
+    house: Core, tenant: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches, not threads, are in memory; nothing grows with the thread but its ids."""
-    number = effort(1_000)
+    number = effort(150)
+    monkeypatch.setattr(erasure, "BATCH", 10)
     header = await made(house, tenant, thread(topic={"text": WORD}))
-    text = f"{WORD} " + "long " * 400
+    text = f"{WORD} " + "long " * 1600
     entries = [message(header, text) for _ in range(number)]
     gate = asyncio.Semaphore(8)
 
