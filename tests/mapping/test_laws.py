@@ -19,6 +19,7 @@ from fhir_server.fhir.instant import now_text
 from fhir_server.mapping.codec import MISSING
 from fhir_server.mapping.field import Field
 from fhir_server.mapping.loader import load_mappings
+from tests.support.effort import effort
 
 FACTS = load_facts()
 MAPPINGS = load_mappings(
@@ -152,7 +153,10 @@ def _write(file: str, resource: dict[str, Any], written: dict[str, Any]) -> None
 
 
 every_file = pytest.mark.parametrize("file", sorted(FILES))
-slow_data = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+slow_data = settings(
+    max_examples=effort(40),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 @every_file
