@@ -10,7 +10,7 @@ run: .venv/.installed ## the server on http://127.0.0.1:8000 with its own Postgr
 	@$(BIN)/fhir-server serve --demo
 
 test: .venv/.dev ## every test
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n $$((2 * $$(nproc))) --dist loadfile
 
 check: .venv/.dev ## format, lint, types, imports, generated files, dependencies
 	@$(BIN)/ruff format --check .
