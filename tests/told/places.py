@@ -127,7 +127,7 @@ def _of_type(facts: Facts, type: str, turn: int) -> Iterator[Asked]:
             _sent("PUT", f"{one}x", {**body, "id": f"{WORD}x"}),
             Asked("POST", at, _xml(body), {"Content-Type": "application/fhir+xml"}),
         )
-        yield from turns(sent, n, 2)
+        yield from turns(sent, n, 4)
     for n, name in enumerate(HEADERS):
         value = f"identifier={WORD}&birthdate={WORD}" if name == "If-None-Exist" else WORD
         headed = (
